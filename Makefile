@@ -1,0 +1,103 @@
+# Everything a developer does, from a machine with nothing but Python >= 3.11 and make.
+# A target that needs the environment creates it; `make` alone lists the targets.
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+# make test TEST_WORKERS=0 ARGS="-k cancel" runs some tests in one process, where a debugger works.
+TEST_WORKERS ?= 2
+ARGS ?=
+
+# The first interpreter that is new enough and can make an environment; PYTHON=… chooses another.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Environment
+
+.PHONY: setup
+setup: $(READY) ## Create .venv from the lock file (other targets do it when needed)
+
+# The .pth file makes generated/ a source root for whatever runs in the environment.
+$(READY): requirements.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, with its venv module" \
+		"(on Debian and Ubuntu: apt-get install python3 python3-venv)." >&2; exit 1; }
+	@test -x $(PY) || { echo "setup: creating $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV); }
+	@echo "setup: installing requirements.lock (a minute or two the first time)"
+	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@printf '%s\n' "$(CURDIR)" "$(CURDIR)/generated" > "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/agent_runtime.pth"
+	@touch $@
+
+.PHONY: lock
+lock: $(READY) ## Pin every dependency of pyproject.toml anew (ARGS=--upgrade for newer versions)
+	@$(VENV)/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --quiet \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+		--custom-compile-command "make lock" --output-file requirements.lock $(ARGS)
+	@echo "lock: requirements.lock written"
+
+.PHONY: clean
+clean: ## Remove the environment and every cache
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "clean: done"
+
+# Code
+
+.PHONY: generate
+generate: $(READY) ## Write generated/ from protos/
+	@$(PY) -m devtools.generate
+
+.PHONY: format
+format: $(READY) ## Put code and protos into their one layout
+	@$(VENV)/bin/ruff check --quiet --fix-only .
+	@$(VENV)/bin/ruff format --quiet .
+	@$(VENV)/bin/buf format -w
+	@echo "format: done"
+
+.PHONY: lint
+lint: $(READY) ## Style, layout and imports of the Python code; lint and layout of the protos
+	@echo "lint: ruff"
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/ruff format --quiet --check . || { echo "lint: not formatted; 'make format' does it" >&2; exit 1; }
+	@echo "lint: import contracts"
+	@found=$$($(VENV)/bin/lint-imports --no-logo 2>&1) || { echo "$$found"; exit 1; }
+	@echo "lint: protos"
+	@$(VENV)/bin/buf lint
+	@$(VENV)/bin/buf format --diff --exit-code
+
+.PHONY: types
+types: $(READY) ## mypy --strict over everything written by hand
+	@echo "types: mypy"
+	@$(VENV)/bin/mypy --no-error-summary
+
+.PHONY: check
+check: lint types ## Everything that needs no running server: lint, types, generated/ up to date
+	@echo "check: generated/ is what protos/ make"
+	@$(PY) -m devtools.generate --check
+	@echo "check: all good"
+
+.PHONY: test
+test: $(READY) ## All tests, against real PostgreSQL and Redis servers it starts itself
+	@$(PY) -m pytest -q -n $(TEST_WORKERS) $(ARGS)
+
+.PHONY: breaking
+breaking: $(READY) ## Does the contract still serve every client of branch main?
+	@$(VENV)/bin/buf breaking --against '.git#branch=main'
+	@echo "breaking: nothing breaks"
+
+# Running
+
+.PHONY: demo
+demo: $(READY) ## A session from start to end on this machine, checked event by event
+	@$(PY) -m devtools.demo
+
+.PHONY: run
+run: $(READY) ## The server for development, on loopback
+	@$(PY) -m server serve --dev $(ARGS)

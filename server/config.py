@@ -1,0 +1,260 @@
+"""Every setting of the server, read once at start from `AGENT_RUNTIME__…` variables and command-line flags."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from server.startup_error import StartupError
+from services.application.ports import Role
+
+ENV_PREFIX = "AGENT_RUNTIME__"
+NESTED_DELIMITER = "__"
+MIN_KEY_BYTES = 32
+OWNER_ID = re.compile(r"[A-Za-z0-9._@:-]{1,128}")
+OWNER_ID_RULE = "must match ^[A-Za-z0-9._@:-]{1,128}$"
+
+_LISTEN = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
+# What people copy from examples; a key of few different characters is one, too.
+_PLACEHOLDER = re.compile(r"change.?me|example|placeholder|default|your.?key", re.IGNORECASE)
+_MIN_DISTINCT_CHARACTERS = 8
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Bytes = Annotated[ByteSize, Field(gt=0)]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+class ServiceKey(BaseModel):
+    """A static credential, who it stands for, and whether it may speak for other owners."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    key: SecretStr
+    name: Annotated[str, Field(min_length=1, max_length=128)]
+    owner: str
+    roles: frozenset[Role] = frozenset({Role.USER})
+    gateway: bool = False
+
+    @field_validator("owner")
+    @classmethod
+    def _owner_is_an_owner_id(cls, owner: str) -> str:
+        if OWNER_ID.fullmatch(owner) is None:
+            raise ValueError(OWNER_ID_RULE)
+        return owner
+
+    def weakness(self) -> str | None:
+        """Why this key must not guard anything, or None."""
+        secret = self.key.get_secret_value()
+        if len(secret.encode()) < MIN_KEY_BYTES:
+            return f"is shorter than {MIN_KEY_BYTES} bytes"
+        if _PLACEHOLDER.search(secret) or len(set(secret)) < _MIN_DISTINCT_CHARACTERS:
+            return "is a placeholder, not a secret"
+        return None
+
+
+class Sizes(BaseModel):
+    """The largest a thing may be, in bytes; `256KiB` and `1MiB` are understood."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    grpc_message: Bytes = Field(ByteSize(8 << 20), description="One gRPC message, each way.")
+    user_message: Bytes = Field(ByteSize(256 << 10), description="The text of one user message.")
+    assistant_message: Bytes = Field(ByteSize(1 << 20), description="Text and reasoning of one model answer.")
+    tool_arguments: Bytes = Field(ByteSize(1 << 20), description="Arguments of one tool call, and of all in an answer.")
+    tool_result: Bytes = Field(ByteSize(1 << 20), description="One tool result; a larger one is refused.")
+    display: Bytes = Field(ByteSize(64 << 10), description="What an approver is shown of a tool call.")
+    delta: Bytes = Field(
+        ByteSize(16 << 10), description="One streamed fragment; waiting fragments are joined up to it."
+    )
+    event: Bytes = Field(ByteSize(3 << 20), description="Any one event.")
+    page: Bytes = Field(ByteSize(1 << 20), description="One page of a list; a page holds at least one item.")
+    snapshot: Bytes = Field(ByteSize(4 << 20), description="A session snapshot.")
+
+
+class Settings(BaseSettings):
+    """What an operator can choose. Times are seconds. Secrets never show in `repr`, in errors or in logs."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter=NESTED_DELIMITER,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    listen: str = Field("127.0.0.1:50051", description="Address to listen on, `host:port`; port 0 takes a free one.")
+    database_url: SecretStr = Field(
+        SecretStr("sqlite:///data/agent-runtime.db"),
+        description="`sqlite:///relative/file`, `sqlite:////absolute/file` or `postgresql://user:password@host/name`.",
+    )
+    llm_proxy_url: str = Field(
+        "http://127.0.0.1:4000/v1", description="OpenAI-compatible endpoint; `/chat/completions` is added to it."
+    )
+    llm_api_key: SecretStr = Field(SecretStr(""), description="Bearer key for the endpoint; empty sends none.")
+    llm_model: Annotated[str, Field(min_length=1)] = Field(
+        "default", description="Model asked for, unless an agent's definition names another."
+    )
+    llm_connect_timeout: PositiveSeconds = Field(10.0, description="Time to connect to the endpoint.")
+    llm_first_token_timeout: PositiveSeconds = Field(
+        120.0, description="From the request to the first piece of answer."
+    )
+    llm_progress_timeout: PositiveSeconds = Field(60.0, description="Between two pieces of an answer.")
+    llm_transport_timeout: PositiveSeconds = Field(120.0, description="Between two bytes of any kind.")
+    llm_total_timeout: PositiveSeconds = Field(600.0, description="For one whole answer.")
+
+    keys: tuple[ServiceKey, ...] = Field(
+        (),
+        description=(
+            'Service keys: a JSON list of `{"key", "name", "owner", "roles": ["user", "operator"], "gateway": false}`.'
+            f" Each key has at least {MIN_KEY_BYTES} bytes. Several are valid at once, so keys can be rotated."
+            " Only a key marked `gateway` may name another owner in `x-owner-id`."
+        ),
+    )
+    dev: bool = Field(False, description="Development mode: with no keys everyone is the principal `dev`.")
+    reflection: bool | None = Field(
+        None, description="gRPC reflection; unset means on when listening on loopback or in development mode."
+    )
+
+    unary_timeout: PositiveSeconds = Field(30.0, description="Longest a unary call may work, whatever its deadline.")
+    heartbeat: PositiveSeconds = Field(15.0, description="Silence on a stream after which a heartbeat is sent.")
+    slow_consumer_timeout: PositiveSeconds = Field(60.0, description="A stream's reader may delay one write this long.")
+    stream_max_age: PositiveSeconds = Field(
+        1500.0,
+        description="A stream ends with a cursor to resume from at about this age; below 1800, a connection's age.",
+    )
+    drain_delay: Seconds = Field(
+        5.0, description="On SIGTERM: from NOT_SERVING to closing, so balancers notice. 0 in development mode if unset."
+    )
+    grace: Seconds = Field(10.0, description="On SIGTERM, after `drain_delay`: time for running calls to end.")
+    lease: PositiveSeconds = Field(5.0, description="Without a renewal for this long another replica takes over.")
+    flush_min_interval: Seconds = Field(0.005, description="Least time between the starts of two log flushes.")
+
+    log_level: LogLevel = Field("INFO", description="Least severe level logged.")
+    log_levels: dict[str, LogLevel] = Field(
+        {}, description='Levels by component as JSON, such as `{"services.infrastructure.llm": "DEBUG"}`.'
+    )
+    log_format: Literal["json", "console"] = Field("json", description="One JSON object a line, or text for people.")
+
+    sizes: Sizes = Sizes()
+
+    @field_validator("listen")
+    @classmethod
+    def _listen_is_an_address(cls, listen: str) -> str:
+        match = _LISTEN.fullmatch(listen)
+        if match is None or int(match["port"]) > 65535:
+            raise ValueError("must be host:port, such as 127.0.0.1:50051 or [::1]:50051")
+        return listen
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_is_known(cls, url: SecretStr) -> SecretStr:
+        if not url.get_secret_value().startswith(("sqlite:///", "postgresql://")):
+            raise ValueError("must start with sqlite:/// or postgresql://")
+        return url
+
+    @field_validator("llm_proxy_url")
+    @classmethod
+    def _endpoint_is_http_without_secrets(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an http:// or https:// address")
+        if parts.username or parts.password or parts.query:
+            raise ValueError(f"must hold no user, password or query; the key goes into {ENV_PREFIX}LLM_API_KEY")
+        return url
+
+    @field_validator("keys")
+    @classmethod
+    def _keys_are_distinct(cls, keys: tuple[ServiceKey, ...]) -> tuple[ServiceKey, ...]:
+        if len({entry.key.get_secret_value() for entry in keys}) < len(keys):
+            raise ValueError("the same key twice")
+        return keys
+
+    def check_guarded(self) -> None:
+        """Raises StartupError when anybody, or whoever guesses, could come in; in development mode anybody may."""
+        if self.dev:
+            return
+        if not self.keys:
+            raise StartupError(f"no service keys: set {ENV_PREFIX}KEYS, or start with --dev for development")
+        for position, entry in enumerate(self.keys):
+            if weakness := entry.weakness():
+                raise StartupError(
+                    f"{ENV_PREFIX}KEYS[{position}] ({entry.name}) {weakness}; try `openssl rand -hex 32`"
+                )
+
+    @property
+    def host(self) -> str:
+        """The host part of `listen`, without brackets."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def reflection_enabled(self) -> bool:
+        """Whether the API describes itself to whoever asks."""
+        return self.reflection if self.reflection is not None else (self.dev or self.on_loopback)
+
+    @property
+    def effective_drain_delay(self) -> float:
+        """Seconds from NOT_SERVING to closing; nobody balances a development server, so it stops at once."""
+        return 0.0 if self.dev and "drain_delay" not in self.model_fields_set else self.drain_delay
+
+    @property
+    def database_kind(self) -> Literal["sqlite", "postgresql"]:
+        """Which database `database_url` means."""
+        return "sqlite" if self.database_url.get_secret_value().startswith("sqlite:") else "postgresql"
+
+    def secret_values(self) -> list[str]:
+        """Every secret text among the settings, for those who must keep them out of what they write."""
+        secrets = [entry.key.get_secret_value() for entry in self.keys]
+        secrets.append(self.llm_api_key.get_secret_value())
+        password = urlsplit(self.database_url.get_secret_value()).password or ""
+        secrets += [password, unquote(password)]
+        return sorted({secret for secret in secrets if secret})
+
+
+def load_settings(**flags: Any) -> Settings:
+    """The settings from the environment, with flags given on the command line (not None) before them.
+
+    Raises StartupError with one line that names what is wrong and repeats no value.
+    """
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        raise StartupError("; ".join(_problem(item["loc"], item["msg"]) for item in error.errors())) from None
+    except SettingsError as error:
+        # Its text names the field; the value is in its cause only.
+        field = re.search(r'field "(\w+)"', str(error))
+        name = f"{ENV_PREFIX}{field[1].upper()}" if field else "a setting"
+        raise StartupError(f"{name} is not valid JSON") from None
+
+
+def unknown_variables() -> list[str]:
+    """Set variables with our prefix that mean nothing: most often a typing error, so worth a warning.
+
+    Not an error: an older release must start with a newer one's variables.
+    """
+    known = {f"{ENV_PREFIX}{name}".upper() for name in Settings.model_fields}
+    known |= {f"{ENV_PREFIX}SIZES{NESTED_DELIMITER}{name}".upper() for name in Sizes.model_fields}
+    return sorted(name for name in os.environ if name.upper().startswith(ENV_PREFIX) and name.upper() not in known)
+
+
+def _problem(location: tuple[int | str, ...], message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    if not location:
+        return text
+    field, *rest = location
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest)
+    return f"{ENV_PREFIX}{str(field).upper()}{path}: {text}"

@@ -1,0 +1,41 @@
+"""The order in which a call passes the interceptors, and why it is this one."""
+
+from __future__ import annotations
+
+from server.drain_signal import DrainSignal
+from server.interceptors.access_log import log_access
+from server.interceptors.authentication import Authentication
+from server.interceptors.correlation import correlate
+from server.interceptors.deadline import Deadline
+from server.interceptors.deserialise_guard import refuse_undecodable
+from server.interceptors.drain_gate import DrainGate
+from server.interceptors.error_mapping import map_errors
+from server.interceptors.seam import InterceptionSeam
+from services.application.ports import Authenticator
+
+
+def build_chain(*, authenticator: Authenticator, drain: DrainSignal, deadline: Deadline) -> InterceptionSeam:
+    """The one interceptor to give to the server; first in the list is outermost.
+
+    Health and reflection do not pass through it. Each request is decoded before, by a deserialiser that cannot fail.
+    """
+    return InterceptionSeam(
+        [
+            # Outermost: whatever is logged or answered from here on carries the id.
+            correlate,
+            # Outside of the mapping, so it sees the code that the caller sees.
+            log_access,
+            # Outside of all that refuse: they raise domain errors and know nothing of gRPC.
+            map_errors,
+            # Before anything costs, reads or tells the caller something.
+            Authentication(authenticator),
+            # Strangers learn nothing of the contract, and nothing further in meets a request that is none.
+            refuse_undecodable,
+            DrainGate(drain),
+            # Here: concurrency (how many at once, by principal), then rate limits (how many a minute); both need the
+            # principal, and a call that is refused takes no place in what follows.
+            # Here: circuit breaking, which refuses what needs a dependency that is known to be away.
+            # Innermost: the time of a handler, not of those who decide whether it runs; and its own task.
+            deadline,
+        ]
+    )

@@ -1,0 +1,43 @@
+"""One call on its way through the chain: what every interceptor may know about it, and their common shape."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from server.interceptors.rpc_context import RpcContext
+from services.application.ports import Principal
+from services.domain.errors import ErrorReason
+
+
+@dataclass(slots=True)
+class Rpc:
+    """A call. `started` is monotonic; `time_left` is how many seconds a caller's deadline allowed then."""
+
+    method: str
+    streaming: bool
+    request: object
+    context: RpcContext
+    metadata: Sequence[tuple[str, str | bytes]]
+    peer: str
+    started: float
+    time_left: float | None
+    principal: Principal | None = None
+    reason: ErrorReason | None = None
+    service: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.service = self.method.split("/")[1]
+
+
+Proceed = Callable[[], Awaitable[Any]]
+
+
+class RpcInterceptor(Protocol):
+    """One concern. Awaits `proceed()` at most once and returns its response, or raises a domain error instead.
+
+    It runs in the call's own task; what it raises reaches the interceptors before it.
+    """
+
+    async def __call__(self, rpc: Rpc, proceed: Proceed) -> Any: ...

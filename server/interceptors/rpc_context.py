@@ -1,0 +1,63 @@
+"""The gRPC context as our handlers get it: whatever is answered carries the correlation id."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Never
+
+import grpc
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+
+class RpcContext:
+    """Wraps grpc.aio's servicer context; everything not changed here goes through to it.
+
+    A caller that leaves shows in one way only, as CancelledError; gRPC alone would raise an ordinary exception from a
+    write, which a broad `except` takes for a failure and gRPC itself logs as one.
+    """
+
+    def __init__(self, inner: grpc.aio.ServicerContext[Any, Any]) -> None:
+        self._inner = inner
+        self._accepted = False
+        # Sent with the answer, first thing or last: in the initial metadata, or in the trailers of an error.
+        self.answer_metadata: Metadata = ()
+        self.messages_sent = 0
+        self.hung_up = False
+        self.aborted_with: grpc.StatusCode | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def accept(self) -> None:
+        """Sends the initial metadata unless they are sent; the first write and the end of a good call do it otherwise.
+
+        Not to be called before the call is accepted: a client's retry policy applies only until they arrive.
+        """
+        if not self._accepted:
+            self._accepted = True
+            with self._hang_up_as_cancellation():
+                await self._inner.send_initial_metadata(self.answer_metadata)
+
+    async def write(self, message: Any) -> None:
+        """Sends one message of a stream; returns when the transport has taken it. Not to be called concurrently."""
+        if not self._accepted:
+            await self.accept()
+        with self._hang_up_as_cancellation():
+            await self._inner.write(message)
+        self.messages_sent += 1
+
+    async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Metadata = ()) -> Never:
+        """Ends the call with an error by raising AbortError, which every caller lets pass."""
+        self.aborted_with = code
+        await self._inner.abort(code, details, (*self.answer_metadata, *trailing_metadata))
+
+    @contextmanager
+    def _hang_up_as_cancellation(self) -> Iterator[None]:
+        try:
+            yield
+        except grpc.aio.InternalError as error:
+            self.hung_up = True
+            raise asyncio.CancelledError("the caller has left") from error

@@ -1,0 +1,108 @@
+"""The one place where gRPC calls our interceptors, the same way for unary and for streaming calls."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Any, TypeAlias
+
+import grpc
+from grpc_health.v1 import health
+from grpc_interceptor.server import AsyncServerInterceptor
+from grpc_reflection.v1alpha import reflection
+
+from server.interceptors.deserialise_guard import guarded
+from server.interceptors.rpc import Proceed, Rpc, RpcInterceptor
+from server.interceptors.rpc_context import RpcContext
+
+# Balancers and tools use them, with no credential, and they touch nothing of ours.
+LEFT_ALONE = frozenset({health.SERVICE_NAME, reflection.SERVICE_NAME})
+
+RpcHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+
+class InterceptionSeam(AsyncServerInterceptor):
+    """Runs the interceptors in their order around each handler of our services, which take no streams of requests.
+
+    Builds on grpc-interceptor. Only its wrapper of streams is replaced: that is a generator, in which a cancelled call
+    may end outside its own task; ours is a coroutine, in which the call ends where it runs.
+    """
+
+    def __init__(self, interceptors: Sequence[RpcInterceptor]) -> None:
+        self._interceptors = tuple(interceptors)
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[RpcHandler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> RpcHandler | None:
+        """The handler of one call with the chain around it; None for an unknown method."""
+        handler = await continuation(handler_call_details)
+        method_name = handler_call_details.method
+        if handler is None or method_name.split("/")[1] in LEFT_ALONE:
+            return handler
+        if handler.response_streaming:
+
+            async def stream(request: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+                await self.intercept(_behaviour(handler), request, context, method_name, streaming=True)
+
+            return grpc.unary_stream_rpc_method_handler(
+                stream, guarded(handler.request_deserializer), handler.response_serializer
+            )
+
+        serialize = handler.response_serializer or bytes
+
+        async def encoded(request: object, context: RpcContext) -> bytes:
+            # Here and not in gRPC, so that the chain sees it fail; gRPC would tell the caller the exception's text.
+            return serialize(await _behaviour(handler)(request, context))
+
+        async def guarded_handler(_: grpc.HandlerCallDetails) -> RpcHandler:
+            return grpc.unary_unary_rpc_method_handler(encoded, guarded(handler.request_deserializer))
+
+        wrapped: RpcHandler = await super().intercept_service(guarded_handler, handler_call_details)  # type: ignore[no-untyped-call]
+        return wrapped
+
+    async def intercept(
+        self,
+        method: Callable[..., Any],
+        request_or_iterator: object,
+        context: grpc.aio.ServicerContext[Any, Any],
+        method_name: str,
+        streaming: bool = False,
+    ) -> Any:
+        """One call: the interceptors, then its handler. The response of a unary call; a stream has been written."""
+        rpc = Rpc(
+            method=method_name,
+            streaming=streaming,
+            request=request_or_iterator,
+            context=RpcContext(context),
+            metadata=tuple((key, value) for key, value in context.invocation_metadata() or ()),
+            # Asked now: it is not known any more once the caller has left.
+            peer=context.peer(),
+            started=time.monotonic(),
+            # Of the wall clock, hence asked only here: a step of the clock must not end a call.
+            time_left=context.time_remaining(),
+        )
+        proceed: Proceed = partial(_handle, method, rpc)
+        for interceptor in reversed(self._interceptors):
+            proceed = partial(interceptor, rpc, proceed)
+        return await proceed()
+
+
+def _behaviour(handler: RpcHandler) -> Callable[..., Any]:
+    """The servicer's method; gRPC's types know synchronous ones only."""
+    method: Callable[..., Any] | None = handler.unary_stream if handler.response_streaming else handler.unary_unary
+    if method is None:
+        raise TypeError("a method that takes a stream of requests")
+    return method
+
+
+async def _handle(method: Callable[..., Any], rpc: Rpc) -> Any:
+    answer = method(rpc.request, rpc.context)
+    if not hasattr(answer, "__aiter__"):
+        return await answer
+    async with aclosing(answer) as messages:
+        async for message in messages:
+            await rpc.context.write(message)

@@ -1,0 +1,128 @@
+"""One line per log record for every library in the process: JSON on stderr, tied to its call, free of secrets."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Literal, TextIO
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from server.telemetry.correlation import current_correlation_id
+
+_MASK = "***"
+_URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@\"\\]*):([^\s/@\"\\]+)@")
+_BEARER = re.compile(r"(?i)\bbearer\s+[^\s\"\\]+")
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (0x09, 0x0A)}
+# Shorter texts occur by chance; masking them would only garble the log.
+_MIN_SECRET = 6
+
+# Says no more than we log ourselves, for each statement or request.
+_QUIET: Mapping[str, str] = {
+    "sqlalchemy.engine": "WARNING",
+    "aiosqlite": "WARNING",
+    "httpx": "WARNING",
+    "asyncio": "INFO",
+}
+
+
+def configure_logging(
+    *,
+    level: str,
+    levels: Mapping[str, str] | None = None,
+    log_format: Literal["json", "console"] = "json",
+    secrets: Iterable[str] = (),
+    stream: TextIO | None = None,
+) -> None:
+    """Route structlog and the standard library's logging to `stream` (stderr); may be called again.
+
+    `levels` sets components apart from `level`; `secrets` never appear in a line, wherever it comes from.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_correlation_id,
+        structlog.processors.format_exc_info,
+    ]
+    renderers: list[Processor] = (
+        [_render_json] if log_format == "json" else [_escape_controls, structlog.dev.ConsoleRenderer(colors=False)]
+    )
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(
+        _MaskingFormatter(
+            secrets,
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name, chosen in {**_QUIET, **(levels or {})}.items():
+        logging.getLogger(name).setLevel(chosen)
+    # Warnings of Python code belong into the log, too.
+    logging.captureWarnings(True)
+
+
+def _add_correlation_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    correlation_id = current_correlation_id()
+    if correlation_id is not None:
+        event.setdefault("correlation_id", correlation_id)
+    return event
+
+
+def _render_json(_: WrappedLogger, __: str, event: EventDict) -> str:
+    try:
+        return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError:
+        # Lone surrogates and huge integers: slower, but a line is never lost.
+        return json.dumps(event, default=repr)
+
+
+def _escape_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """For terminals: nothing in a value can move the cursor or begin a line, except in our own tracebacks."""
+    return {
+        key: (value.translate(_CONTROL) if key == "exception" else value.translate(_CONTROL).replace("\n", "\\n"))
+        if isinstance(value, str)
+        else value
+        for key, value in event.items()
+    }
+
+
+class _MaskingFormatter(structlog.stdlib.ProcessorFormatter):
+    """Renders a record, then strikes out known secrets and whatever has the shape of a credential."""
+
+    def __init__(
+        self, secrets: Iterable[str], *, foreign_pre_chain: list[Processor], processors: list[Processor]
+    ) -> None:
+        super().__init__(foreign_pre_chain=foreign_pre_chain, processors=processors)
+        # Also as they look within a JSON string; longest first, in case one holds another.
+        whole = [secret for secret in secrets if len(secret) >= _MIN_SECRET]
+        forms = {*whole, *(json.dumps(secret)[1:-1] for secret in whole)}
+        forms |= {orjson.dumps(secret)[1:-1].decode() for secret in whole}
+        self._secrets = sorted(forms, key=len, reverse=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        for secret in self._secrets:
+            line = line.replace(secret, _MASK)
+        line = _URL_PASSWORD.sub(rf"\1:{_MASK}@", line)
+        return _BEARER.sub(f"Bearer {_MASK}", line)

@@ -1,0 +1,1 @@
+"""Use cases of AgentService, one file per RPC."""

@@ -1,0 +1,1 @@
+"""What runs beside the requests: lease keeping, recovery, the outbox relay."""

@@ -1,0 +1,114 @@
+"""Keeps this process's lease, and acts when it is lost or when somebody else's is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+
+from services.application.ports import Claim, Clock, Decision, Incarnation, Leases, SessionStore
+from services.application.turns.running_turns import RunningTurns
+from services.application.turns.turn_steps import recover_turn
+from services.domain.errors import RuntimeServiceError, SessionNotFoundError
+
+logger = logging.getLogger(__name__)
+
+_RECOVERED_AT_ONCE = 50
+
+
+class LeaseKeeper:
+    """Looks after the incarnation of this process. `lease` is in seconds; it is renewed every fifth of it.
+
+    `run` must be running while turns are.
+    """
+
+    def __init__(
+        self,
+        leases: Leases,
+        store: SessionStore,
+        turns: RunningTurns,
+        clock: Clock,
+        incarnation: Incarnation,
+        *,
+        lease: float = 5.0,
+    ) -> None:
+        self._leases = leases
+        self._store = store
+        self._turns = turns
+        self._clock = clock
+        self._lease = lease
+        self._incarnation = incarnation
+        self._renewed = 0.0
+        self._unattended: set[Claim] = set()
+
+    async def start(self) -> None:
+        """Takes the first lease. Raises DatabaseUnavailableError."""
+        started = self._clock.monotonic()
+        await self._leases.register(self._incarnation.name, self._lease)
+        self._renewed = started
+
+    async def run(self) -> None:
+        """Renews, fences itself, recovers; for ever."""
+        while True:
+            try:
+                await self.tick()
+            except RuntimeServiceError as error:
+                logger.warning("the lease could not be looked after: %s", error.reason)
+                await self._give_up_if_expired()
+            await asyncio.sleep(self._lease / 5)
+
+    async def tick(self) -> None:
+        """One round: renew the lease, drop what is no longer ours, take up what nobody runs."""
+        believed = self._turns.claims()
+        started = self._clock.monotonic()
+        owned = await self._leases.renew(self._incarnation.name, self._lease)
+        if owned is None:
+            await self._begin_anew()
+            return
+        self._renewed = started
+        ours = {head.claim for head in owned}
+        for claim in believed:
+            if claim not in ours:
+                self._turns.stop(claim)
+        await self._attend_to(ours)
+        for orphan in await self._leases.orphans(_RECOVERED_AT_ONCE):
+            await self._recover(orphan.owner_id, orphan.session_id, recover_turn)
+
+    async def stop(self) -> None:
+        """Hands everything over: stops the turns, then ends the lease, so that nobody has to wait for it to expire."""
+        await self._turns.stop_all()
+        try:
+            await self._leases.end(self._incarnation.name)
+        except RuntimeServiceError as error:
+            logger.warning("the lease could not be ended, it will expire: %s", error.reason)
+
+    async def _begin_anew(self) -> None:
+        logger.error("the lease was lost: every turn stops, the process goes on under a new name")
+        await self._turns.stop_all()
+        self._incarnation.replace()
+        self._unattended.clear()
+        await self.start()
+
+    async def _give_up_if_expired(self) -> None:
+        """Without the database nobody can say whose the sessions are; after a lease's time they are not ours."""
+        if self._clock.monotonic() - self._renewed > self._lease and self._turns.claims():
+            logger.error("the lease cannot be renewed: every turn stops")
+            await self._turns.stop_all()
+
+    async def _attend_to(self, ours: set[Claim]) -> None:
+        """Takes up what is ours and runs nowhere, once it has been so for a whole round: a claim may just be
+        starting.
+        """
+        idle = ours.difference(self._turns.claims())
+        for claim in idle & self._unattended:
+            await self._recover(claim.owner_id, claim.session_id, partial(recover_turn, unattended=True))
+        self._unattended = idle
+
+    async def _recover(self, owner_id: str, session_id: str, decide: Decision) -> None:
+        try:
+            committed = await self._store.change(owner_id, session_id, decide, correlation_id=self._incarnation.name)
+        except SessionNotFoundError:
+            return
+        if committed.claim is not None and (turn := committed.present().turn) is not None:
+            logger.info("a turn is taken up again", extra={"turn_id": turn.id})
+            self._turns.start(committed.claim, turn)

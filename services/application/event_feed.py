@@ -1,0 +1,166 @@
+"""The newest events of watched sessions, shared by all their readers, so that a live stream costs no query.
+
+A subscription is a cursor, not a queue: whoever reads slowly falls out of the cache and pages from the durable log.
+Nothing here is the truth; a missed hint costs time, never an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from services.application.ports import EventLog, LogPage
+from services.domain.session_events import SessionEvent
+
+_MAX_BATCH = 256
+_EVENT_OVERHEAD = 400  # bytes an event object costs beside its text, roughly
+
+
+@dataclass(slots=True, eq=False)
+class _Watched:
+    """One watched session: a contiguous stretch of its newest events, and the highest number known to exist."""
+
+    events: list[SessionEvent] = field(default_factory=list)
+    size: int = 0
+    head: int | None = None
+    cursors: int = 0
+    waiters: set[asyncio.Future[None]] = field(default_factory=set)
+
+    def wake(self) -> None:
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self.waiters.clear()
+
+
+class EventFeed:
+    """The cache and its cursors, for one event loop. `max_bytes` bounds all cached events of the process."""
+
+    def __init__(self, log: EventLog, *, max_bytes: int = 64 * 1024 * 1024) -> None:
+        self._log = log
+        self._max_bytes = max_bytes
+        self._size = 0
+        self._watched: OrderedDict[int, _Watched] = OrderedDict()
+        self.draining = False
+
+    def publish(self, session_key: int, events: Sequence[SessionEvent]) -> None:
+        """Takes committed events of one session, in order. Stretches may arrive late or out of order."""
+        watched = self._watched.get(session_key)
+        if watched is None or not events:
+            return
+        self._watched.move_to_end(session_key)
+        if watched.events and events[0].sequence > watched.events[-1].sequence + 1:
+            self._forget(watched)  # what lies between is in the log
+        if not watched.events or events[0].sequence == watched.events[-1].sequence + 1:
+            added = sum(event.size + _EVENT_OVERHEAD for event in events)
+            watched.events.extend(events)
+            watched.size += added
+            self._size += added
+            self._trim()
+        watched.head = max(watched.head or 0, events[-1].sequence)
+        watched.wake()
+
+    def hint(self, session_key: int, head: int) -> None:
+        """Somebody else appended: the log goes at least up to this number."""
+        watched = self._watched.get(session_key)
+        if watched is not None and head > (watched.head or 0):
+            watched.head = head
+            watched.wake()
+
+    def subscribe(self, session_key: int, after: int) -> Cursor:
+        """A cursor whose first event is the one after that number; close it when done."""
+        watched = self._watched.setdefault(session_key, _Watched())
+        watched.cursors += 1
+        return Cursor(self, self._log, session_key, watched, after)
+
+    def drain(self) -> None:
+        """Tells every reader that this process is about to stop."""
+        self.draining = True
+        for watched in self._watched.values():
+            watched.wake()
+
+    def _closed(self, session_key: int, watched: _Watched) -> None:
+        watched.cursors -= 1
+        if watched.cursors == 0 and self._watched.get(session_key) is watched:
+            del self._watched[session_key]
+            self._forget(watched)
+
+    def _forget(self, watched: _Watched) -> None:
+        self._size -= watched.size
+        watched.events = []
+        watched.size = 0
+
+    def _trim(self) -> None:
+        """Drops the older half of the least recently active sessions until the cache fits."""
+        while self._size > self._max_bytes:
+            watched = next(w for w in self._watched.values() if w.events)
+            keep = len(watched.events) // 2
+            dropped = watched.events[: len(watched.events) - keep]
+            watched.events = watched.events[len(watched.events) - keep :]
+            freed = sum(event.size + _EVENT_OVERHEAD for event in dropped)
+            watched.size -= freed
+            self._size -= freed
+
+
+class Cursor:
+    """One reader's place in one session's log. Not for use by two tasks."""
+
+    def __init__(self, feed: EventFeed, log: EventLog, session_key: int, watched: _Watched, position: int) -> None:
+        self._feed = feed
+        self._log = log
+        self._session_key = session_key
+        self._watched = watched
+        self._open = True
+        self.position = position
+
+    async def next(self, patience: float) -> LogPage | None:
+        """The next stretch of the log; None when nothing came for `patience` seconds or the process drains.
+
+        Moves `position` to the end of what it returns.
+        """
+        while True:
+            page = self._cached() or await self._paged()
+            if page is not None:
+                self.position = page.through
+                return page
+            if self._feed.draining or not await self._changed(patience):
+                return None
+
+    def close(self) -> None:
+        """Gives the place up; harmless when repeated."""
+        if self._open:
+            self._open = False
+            self._feed._closed(self._session_key, self._watched)
+
+    def _cached(self) -> LogPage | None:
+        events = self._watched.events
+        if not events:
+            return None
+        index = self.position + 1 - events[0].sequence
+        if not 0 <= index < len(events):
+            return None
+        batch = tuple(events[index : index + _MAX_BATCH])
+        return LogPage(batch, batch[-1].sequence, events[-1].sequence, 0)
+
+    async def _paged(self) -> LogPage | None:
+        head = self._watched.head
+        if head is not None and head <= self.position:
+            return None
+        page = await self._log.read(self._session_key, self.position)
+        self._watched.head = max(self._watched.head or 0, page.head)
+        return page if page.through > self.position else None
+
+    async def _changed(self, patience: float) -> bool:
+        """Waits for news of the session; False when none came in time."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watched.waiters.add(waiter)
+        try:
+            async with asyncio.timeout(patience):
+                await waiter
+        except TimeoutError:
+            return False
+        finally:
+            self._watched.waiters.discard(waiter)
+        return True

@@ -1,0 +1,146 @@
+"""What a client sees of a session's log: events in order, holes declared, signs of life, a clean end.
+
+Every number after the start is either delivered or declared in a gap (G2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from services.application.event_feed import EventFeed
+from services.application.ports import Clock, LogPage, SessionSnapshot
+from services.domain.session_events import SessionDeleted, SessionEvent
+
+
+class GapReason(StrEnum):
+    """Why numbers are missing."""
+
+    COMPACTED = "COMPACTED"
+    CLEARED = "CLEARED"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Numbers whose events are gone; `message_ids` are the messages that replace them."""
+
+    from_sequence: int
+    to_sequence: int
+    reason: GapReason
+    message_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A sign of life: the last number delivered or declared a gap on this stream."""
+
+    last_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """The stream ends here by the server's wish; resume after this number, anywhere."""
+
+    resume_after_sequence: int
+
+
+Item = SessionEvent | Gap | Heartbeat | Drain | SessionSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """Seconds of silence before a heartbeat, and the age at which a stream is asked to move elsewhere."""
+
+    heartbeat: float = 15.0
+    max_age: float = 1500.0
+
+
+class EventStream:
+    """One client's stream. Iterate `items` once, inside `aclosing`.
+
+    `ends_with` says whether an event or gap is the last one. `through` ends the stream at a number. `opening` comes
+    first; `snapshot`, when given, makes the snapshot that follows a cleared gap.
+    """
+
+    def __init__(
+        self,
+        feed: EventFeed,
+        session_key: int,
+        after: int,
+        *,
+        clock: Clock,
+        settings: StreamSettings,
+        ends_with: Callable[[SessionEvent | Gap], bool],
+        through: int | None = None,
+        opening: SessionSnapshot | None = None,
+        snapshot: Callable[[], Awaitable[SessionSnapshot]] | None = None,
+    ) -> None:
+        self._feed = feed
+        self._cursor = feed.subscribe(session_key, after)
+        self._clock = clock
+        self._settings = settings
+        self._ends_with = ends_with
+        self._through = through
+        self._opening = opening
+        self._snapshot = snapshot
+
+    async def items(self) -> AsyncGenerator[list[Item], None]:
+        """Batches of what comes next, until the end; never empty."""
+        cursor = self._cursor
+        ends_at = self._clock.monotonic() + self._settings.max_age
+        try:
+            if self._opening is not None:
+                yield [self._opening]
+            while self._through is None or cursor.position < self._through:
+                rest = self._rest(ends_at)
+                if rest <= 0:
+                    yield [Drain(cursor.position)]
+                    return
+                before = cursor.position
+                page = await cursor.next(min(self._settings.heartbeat, rest))
+                if page is None:
+                    if self._rest(ends_at) > 0:
+                        yield [Heartbeat(cursor.position)]
+                    continue
+                batch, ended = await self._batch(before, page)
+                yield batch
+                if ended:
+                    return
+        finally:
+            cursor.close()
+
+    def _rest(self, ends_at: float) -> float:
+        """Seconds this stream may still live."""
+        return 0.0 if self._feed.draining else ends_at - self._clock.monotonic()
+
+    async def _batch(self, before: int, page: LogPage) -> tuple[list[Item], bool]:
+        batch: list[Item] = []
+        for item in _with_gaps(before, page):
+            batch.append(item)
+            if isinstance(item, SessionEvent) and isinstance(item.payload, SessionDeleted):
+                return batch, True
+            if self._ends_with(item):
+                return batch, True
+            if isinstance(item, Gap) and item.reason is GapReason.CLEARED and self._snapshot is not None:
+                batch.append(await self._snapshot())
+        return batch, False
+
+
+def _with_gaps(before: int, page: LogPage) -> Iterator[SessionEvent | Gap]:
+    """The page's events with a gap for each hole, up to the number the page speaks for."""
+    position = before
+    for event in page.events:
+        if event.sequence > position + 1:
+            yield from _gaps(position + 1, event.sequence - 1, page.cleared_through)
+        yield event
+        position = event.sequence
+    if position < page.through:
+        yield from _gaps(position + 1, page.through, page.cleared_through)
+
+
+def _gaps(first: int, last: int, cleared_through: int) -> Iterator[Gap]:
+    if first <= cleared_through:
+        yield Gap(first, min(last, cleared_through), GapReason.CLEARED)
+    if last > cleared_through:
+        yield Gap(max(first, cleared_through + 1), last, GapReason.COMPACTED)

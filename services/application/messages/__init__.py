@@ -1,0 +1,1 @@
+"""Use cases of MessageService, one file per RPC."""

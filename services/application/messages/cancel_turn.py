@@ -1,0 +1,46 @@
+"""CancelTurn: ends the active turn, whoever runs it, and keeps what was already said."""
+
+from __future__ import annotations
+
+from services.application.idempotency import key_for
+from services.application.ports import Principal, ReadModel, SessionStore, TurnView
+from services.application.turns.running_turns import RunningTurns
+from services.application.turns.turn_steps import cancel_turn
+from services.application.uninterrupted import uninterrupted
+from services.domain.errors import TurnNotActiveError
+from services.domain.session_change import SessionChange
+from services.domain.turn import CancelCause
+
+
+class CancelTurn:
+    """The model's request is closed as soon as the cancel is durable; nothing it says later is written."""
+
+    def __init__(self, store: SessionStore, reads: ReadModel, turns: RunningTurns) -> None:
+        self._store = store
+        self._reads = reads
+        self._turns = turns
+
+    async def execute(
+        self, principal: Principal, *, session_id: str, turn_id: str, request_id: str, correlation_id: str
+    ) -> TurnView:
+        """The cancelled turn. Raises SessionNotFoundError, TurnNotFoundError, TurnNotActiveError,
+        RequestIdReusedError.
+        """
+        await self._reads.turn(principal.owner_id, session_id, turn_id)
+        await uninterrupted(self._cancel(principal, session_id, turn_id, request_id, correlation_id))
+        return await self._reads.turn(principal.owner_id, session_id, turn_id)
+
+    async def _cancel(
+        self, principal: Principal, session_id: str, turn_id: str, request_id: str, correlation_id: str
+    ) -> None:
+        def decide(change: SessionChange) -> None:
+            if change.turn is None or change.turn.id != turn_id:
+                raise TurnNotActiveError("the turn has ended", metadata={"turn_id": turn_id})
+            cancel_turn(change, cause=CancelCause.USER, cancelled_by=principal.name)
+
+        key = key_for(principal, "CancelTurn", request_id, session_id=session_id, turn_id=turn_id)
+        committed = await self._store.change(
+            principal.owner_id, session_id, decide, correlation_id=correlation_id, key=key, with_draft_text=True
+        )
+        if committed.session is not None and not committed.repeated:
+            self._turns.stop_session(committed.session.session.key)

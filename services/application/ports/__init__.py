@@ -1,0 +1,57 @@
+"""What the use cases need from the outside world; each port says what it promises, adapters keep the promise."""
+
+from __future__ import annotations
+
+from services.application.ports.agents import AgentCatalog
+from services.application.ports.claims import Claim, FencedError, Incarnation
+from services.application.ports.clock import Clock
+from services.application.ports.identity import Authenticator, Principal, Role
+from services.application.ports.leases import Leases, OrphanedSession, OwnedHead
+from services.application.ports.log import EventLog, LogPage, LogWriter
+from services.application.ports.model import ModelClient
+from services.application.ports.outbox import Outbox, OutboxEntry
+from services.application.ports.reads import ReadModel
+from services.application.ports.store import Committed, Decision, IdempotencyKey, SessionStore
+from services.application.ports.views import (
+    AgentUsage,
+    Page,
+    PageKey,
+    SessionFilter,
+    SessionLocation,
+    SessionSnapshot,
+    SessionView,
+    TurnView,
+)
+
+__all__ = [
+    "AgentCatalog",
+    "AgentUsage",
+    "Authenticator",
+    "Claim",
+    "Clock",
+    "Committed",
+    "Decision",
+    "EventLog",
+    "FencedError",
+    "IdempotencyKey",
+    "Incarnation",
+    "Leases",
+    "LogPage",
+    "LogWriter",
+    "ModelClient",
+    "OrphanedSession",
+    "Outbox",
+    "OutboxEntry",
+    "OwnedHead",
+    "Page",
+    "PageKey",
+    "Principal",
+    "ReadModel",
+    "Role",
+    "SessionFilter",
+    "SessionLocation",
+    "SessionSnapshot",
+    "SessionStore",
+    "SessionView",
+    "TurnView",
+]

@@ -1,0 +1,103 @@
+"""The reading side of storage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from services.application.ports.views import (
+    AgentUsage,
+    Page,
+    PageKey,
+    SessionFilter,
+    SessionLocation,
+    SessionSnapshot,
+    SessionView,
+    TurnView,
+)
+from services.domain.agent_context import AgentSwitch
+from services.domain.message import Message
+from services.domain.message import Role as MessageRole
+from services.domain.tool_call import ToolCall
+from services.domain.turn import TurnState
+
+
+class ReadModel(Protocol):
+    """Reads for one owner: someone else's things are not there (G8). Lists are keyset pages in a constant number of
+    statements.
+
+    `after` is the `next_after` of the page before, `limit` the largest number of items; pages also end at about 1
+    MiB.
+    """
+
+    async def session(self, owner_id: str, session_id: str) -> SessionView:
+        """Raises SessionNotFoundError."""
+
+    async def sessions(
+        self, owner_id: str, *, where: SessionFilter, limit: int, after: PageKey | None
+    ) -> Page[SessionView]:
+        """Newest first."""
+
+    async def messages(
+        self,
+        owner_id: str,
+        session_id: str,
+        *,
+        roles: Sequence[MessageRole],
+        turn_id: str | None,
+        newest_first: bool,
+        limit: int,
+        after: PageKey | None,
+    ) -> Page[Message]:
+        """The history in order, or backwards; no `roles` and no `turn_id` mean all. Raises SessionNotFoundError."""
+
+    async def history(self, session_key: int) -> list[Message]:
+        """The whole history of a session, in order, for the model."""
+
+    async def switches(
+        self,
+        owner_id: str,
+        session_id: str,
+        *,
+        newest_first: bool,
+        limit: int,
+        after: PageKey | None,
+    ) -> Page[AgentSwitch]:
+        """The switch history in order, or backwards. Raises SessionNotFoundError."""
+
+    async def agent_usage(
+        self, owner_id: str, session_id: str | None, *, since: datetime | None, before: datetime | None
+    ) -> list[AgentUsage]:
+        """By agent name, over one session or all of the owner's. Raises SessionNotFoundError."""
+
+    async def turn(self, owner_id: str, session_id: str, turn_id: str) -> TurnView:
+        """Raises SessionNotFoundError, TurnNotFoundError."""
+
+    async def turns(
+        self,
+        owner_id: str,
+        session_id: str,
+        *,
+        states: Sequence[TurnState],
+        limit: int,
+        after: PageKey | None,
+    ) -> Page[TurnView]:
+        """Newest first. Raises SessionNotFoundError."""
+
+    async def open_tool_calls(
+        self, owner_id: str, session_id: str, *, limit: int, after: PageKey | None
+    ) -> Page[ToolCall]:
+        """In the order the model made them. Raises SessionNotFoundError."""
+
+    async def turn_end(self, session_key: int, turn_id: str, after: int) -> int | None:
+        """The number of the first event behind `after` with which the turn paused or ended.
+
+        None while it runs on. When that event was cleared, the last number that was.
+        """
+
+    async def snapshot(self, owner_id: str, session_id: str) -> SessionSnapshot:
+        """All of it as of one moment. Raises SessionNotFoundError."""
+
+    async def locate(self, owner_id: str, session_id: str) -> SessionLocation:
+        """Where the session's log is and how long. Raises SessionNotFoundError."""

@@ -1,0 +1,95 @@
+"""The turns this process runs: one supervised task each, found by session, stopped when the right to run them is
+lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from services.application.ports import Claim, SessionStore
+from services.application.turns.turn_runner import TurnRunner
+from services.application.turns.turn_steps import fail_internally
+from services.domain.errors import RuntimeServiceError
+from services.domain.session_change import SessionChange
+from services.domain.turn import Turn
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    claim: Claim
+    task: asyncio.Task[None]
+
+
+class RunningTurns:
+    """Holds the tasks. All methods are called from the event loop and return at once, but for `stop_all`."""
+
+    def __init__(self, runner: TurnRunner, store: SessionStore) -> None:
+        self._runner = runner
+        self._store = store
+        self._running: dict[int, _Running] = {}
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def start(self, claim: Claim, turn: Turn) -> None:
+        """Begins to run a turn under a fresh claim; an older run of the same session is void and stops."""
+        older = self._running.get(claim.session_key)
+        if older is not None:
+            self.stop(older.claim)
+        task = asyncio.create_task(self._run(claim, turn), name=f"turn {turn.id}")
+        self._running[claim.session_key] = _Running(claim, task)
+        task.add_done_callback(lambda _: self._ended(claim))
+
+    def stop(self, claim: Claim) -> None:
+        """Stops the turn run under a claim that is void; nothing more is written for it. Harmless when it has ended."""
+        running = self._running.get(claim.session_key)
+        if running is not None and running.claim == claim:
+            del self._running[claim.session_key]
+            running.task.cancel()
+
+    def stop_session(self, session_key: int) -> None:
+        """Stops whatever turn of the session runs here: a command has just ended it."""
+        running = self._running.get(session_key)
+        if running is not None:
+            self.stop(running.claim)
+
+    def claims(self) -> list[Claim]:
+        """What this process believes to own and runs."""
+        return [running.claim for running in self._running.values()]
+
+    async def stop_all(self) -> None:
+        """Stops every turn and waits until none writes any more; they are taken up again by whoever recovers them."""
+        tasks = [running.task for running in self._running.values()]
+        for claim in self.claims():
+            self.stop(claim)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, claim: Claim, turn: Turn) -> None:
+        try:
+            await self._runner.run(claim, turn)
+        except Exception:
+            logger.exception("a turn failed", extra={"turn_id": turn.id})
+            await self._give_up(claim, turn)
+
+    async def _give_up(self, claim: Claim, turn: Turn) -> None:
+        """A fault of ours ends the turn, as a command: the owner's own way to write may be what is broken."""
+
+        def decide(change: SessionChange) -> None:
+            if change.turn is not None and change.turn.id == turn.id:
+                fail_internally(change)
+
+        try:
+            await self._store.change(
+                claim.owner_id, claim.session_id, decide, correlation_id=turn.correlation_id, with_draft_text=True
+            )
+        except RuntimeServiceError as error:
+            logger.error("a failed turn could not be ended: %s", error.reason, extra={"turn_id": turn.id})
+
+    def _ended(self, claim: Claim) -> None:
+        running = self._running.get(claim.session_key)
+        if running is not None and running.claim == claim:
+            del self._running[claim.session_key]

@@ -1,0 +1,51 @@
+"""What of a history a model may see: every tool call followed by exactly one result, every result by its call (G7).
+
+The runtime writes valid histories; this is the last line of defence, and it mends in both directions, because a
+provider refuses either half of a broken pair and the session would be dead for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from services.domain.message import Message, Role
+
+_NO_RESULT = "the call was interrupted; it has no result"
+
+
+def valid_history(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The messages in order, mended: a missing result is supplied as an error, a result without a call becomes user
+    text.
+    """
+    results = {m.tool_call_id: m for m in messages if m.role is Role.TOOL}
+    called: set[str] = set()
+    valid: list[Message] = []
+    for message in messages:
+        if message.role is Role.TOOL:
+            if message.tool_call_id not in called:
+                valid.append(_as_text(message))
+            continue
+        valid.append(message)
+        for call in message.tool_calls:
+            called.add(call.id)
+            answer = results.get(call.id)
+            valid.append(answer if answer is not None else _missing(message, call.id, call.name))
+    return tuple(valid)
+
+
+def _missing(message: Message, call_id: str, name: str) -> Message:
+    return Message(
+        id=f"{message.id}_{call_id}",
+        role=Role.TOOL,
+        content=_NO_RESULT,
+        create_time=message.create_time,
+        name=name,
+        tool_call_id=call_id,
+        is_error=True,
+    )
+
+
+def _as_text(message: Message) -> Message:
+    text = f"[result of an earlier tool call {message.name or ''}]\n{message.content}"
+    return replace(message, role=Role.USER, content=text, tool_call_id=None, name=None)

@@ -1,0 +1,106 @@
+"""A turn: the durable state machine that one user input starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from services.domain.errors import ErrorReason
+from services.domain.model_exchange import FinishReason, Usage
+
+
+class TurnState(StrEnum):
+    """RUNNING and PAUSED are active; the others are final."""
+
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_active(self) -> bool:
+        return self in (TurnState.RUNNING, TurnState.PAUSED)
+
+
+class WaitingFor(StrEnum):
+    """What a paused turn waits for; it may be several things at once."""
+
+    TOOL_RESULTS = "TOOL_RESULTS"
+    APPROVAL = "APPROVAL"
+    FOLLOWUP = "FOLLOWUP"
+    BUDGET = "BUDGET"
+
+
+class TurnStartCause(StrEnum):
+    """What made a turn start."""
+
+    USER_MESSAGE = "USER_MESSAGE"
+    QUEUED_INPUT = "QUEUED_INPUT"
+    STEERED_INPUT = "STEERED_INPUT"
+    RESUME = "RESUME"
+
+
+class TurnResumeCause(StrEnum):
+    """What made a paused turn go on."""
+
+    TOOL_RESULTS = "TOOL_RESULTS"
+    APPROVAL = "APPROVAL"
+    FOLLOWUP = "FOLLOWUP"
+    RESUME = "RESUME"
+    EXPIRY = "EXPIRY"
+
+
+class CancelCause(StrEnum):
+    """Why a turn was cancelled."""
+
+    USER = "USER"
+    INTERRUPTED = "INTERRUPTED"
+    SUPERSEDED = "SUPERSEDED"
+    SESSION_DELETED = "SESSION_DELETED"
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFailure:
+    """How a turn failed, as the client is told. `retry_delay` is in seconds; `resumable`: `resume` may continue it."""
+
+    reason: ErrorReason
+    message: str
+    retry_delay: float | None = None
+    resumable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The model call a running turn is in.
+
+    It is stored before the call is made, so that whoever recovers the turn knows which message's deltas are void.
+    """
+
+    number: int
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The stored state of one turn; what it does next follows from this alone."""
+
+    id: str
+    input_id: str
+    agent: str
+    state: TurnState
+    create_time: datetime
+    correlation_id: str
+    attempt: Attempt | None = None
+    waiting_for: tuple[WaitingFor, ...] = ()
+    model_calls: int = 0
+    tool_calls: int = 0
+    usage: Usage = field(default_factory=Usage)
+    end_time: datetime | None = None
+    finish_reason: FinishReason | None = None
+    result_text: str = ""
+    final_message_id: str | None = None
+    failure: TurnFailure | None = None
+    cancel_cause: CancelCause | None = None
+    cancelled_by: str = ""

@@ -1,0 +1,149 @@
+"""PostgreSQL through asyncpg: a bounded pool, short timeouts, units retried when the server asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import asyncpg
+from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from services.application.uninterrupted import uninterrupted
+from services.domain.errors import DatabaseUnavailableError, RuntimeServiceError, StorageFullError
+from services.infrastructure.persistence.database import T, Unit, UnknownOutcomeError
+
+_MAX_RUNS = 5
+_RETRY_DELAY = 0.02
+_RETRY_WINDOW = 2.0  # seconds; a caller waits no longer than one slow run beyond it
+_SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
+_FULL = frozenset({"53100", "53200"})  # disk_full, out_of_memory
+# What a server that is going away, coming up, read-only after a failover, or out of connections says.
+_AWAY = frozenset({"25006", "53300", "57P01", "57P02", "57P03", "57014", "55P03"})
+
+
+class PostgresDatabase:
+    """A `Database` on one PostgreSQL. At most `pool_size` units run at once; others wait up to two seconds for a
+    turn.
+    """
+
+    dialect = "postgresql"
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self._engine: AsyncEngine = create_async_engine(
+            make_url(url).set(drivername="postgresql+asyncpg"),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=2,
+            pool_pre_ping=False,
+            connect_args={
+                "timeout": 3,
+                "command_timeout": 5,
+                "server_settings": {
+                    "application_name": "agent-runtime",
+                    "statement_timeout": "5000",
+                    "lock_timeout": "2000",
+                    "idle_in_transaction_session_timeout": "10000",
+                    "timezone": "UTC",
+                },
+            },
+        )
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
+
+    async def read(self, unit: Unit[T]) -> T:
+        return await self._read(self._autocommit, unit)
+
+    async def write_statement(self, unit: Unit[T]) -> T:
+        return await self._read(self._autocommit, unit)
+
+    async def read_snapshot(self, unit: Unit[T]) -> T:
+        return await self._read(self._snapshots, unit)
+
+    async def write(self, unit: Unit[T], *, repeatable: bool) -> T:
+        return await uninterrupted(self._write(unit, repeatable=repeatable))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def _read(self, engine: AsyncEngine, unit: Unit[T]) -> T:
+        async def once() -> T:
+            async with engine.connect() as connection:
+                return await connection.run_sync(unit)
+
+        async def run() -> T:
+            try:
+                return await once()
+            except Exception as error:
+                if _is_lost(error):  # a pooled connection that died while idle; reading again is harmless
+                    return await once()
+                raise
+
+        try:
+            return await uninterrupted(run())
+        except Exception as error:
+            raise translated(error) from error
+
+    async def _write(self, unit: Unit[T], *, repeatable: bool) -> T:
+        give_up = asyncio.get_running_loop().time() + _RETRY_WINDOW
+        run = 1
+        while True:
+            last = run == _MAX_RUNS or asyncio.get_running_loop().time() > give_up
+            try:
+                return await self._transaction(unit)
+            except UnknownOutcomeError as error:
+                if last or not repeatable:
+                    raise DatabaseUnavailableError("the database connection was lost", retry_after=1.0) from error
+            except Exception as error:
+                if last or not (_is_lost(error) or _sqlstate(error) in _SERIALIZATION_FAILURES):
+                    raise translated(error) from error
+            await asyncio.sleep(_RETRY_DELAY * run * (1 + random.random()))
+            run += 1
+
+    async def _transaction(self, unit: Unit[T]) -> T:
+        async with self._engine.connect() as connection:
+            transaction = await connection.begin()
+            try:
+                result = await connection.run_sync(unit)
+            except BaseException:
+                if not connection.invalidated:
+                    await transaction.rollback()
+                raise
+            try:
+                await transaction.commit()
+            except Exception as error:
+                # A refused COMMIT (a sqlstate) rolled back; anything else may or may not have committed.
+                if _sqlstate(error):
+                    raise
+                raise UnknownOutcomeError from error
+            return result
+
+
+def translated(error: Exception) -> RuntimeServiceError | Exception:
+    """The domain's word for what PostgreSQL or its driver says; anything unexpected stays what it is."""
+    state = _sqlstate(error)
+    if state in _FULL:
+        return StorageFullError("the storage is full; delete or clear sessions, or make room")
+    waited_in_vain = isinstance(error, PoolTimeoutError | TimeoutError)
+    if state in _AWAY or state in _SERIALIZATION_FAILURES or waited_in_vain or _is_lost(error):
+        return DatabaseUnavailableError("the database is not available", retry_after=1.0)
+    return error
+
+
+def _sqlstate(error: BaseException) -> str:
+    """The five-character code, or nothing when the server did not speak."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return str(getattr(cause, "sqlstate", None) or "")
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Whether the connection failed, rather than the statement."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    if isinstance(error, TimeoutError):
+        return False
+    if isinstance(error, InterfaceError | OSError | asyncpg.InterfaceError):
+        return True
+    return _sqlstate(error).startswith(("08", "57P"))

@@ -1,0 +1,107 @@
+"""The reads of both databases: every one bound to its owner, each list a keyset page in a constant number of
+statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from services.application.ports import (
+    AgentUsage,
+    Page,
+    PageKey,
+    SessionFilter,
+    SessionLocation,
+    SessionSnapshot,
+    SessionView,
+    TurnView,
+)
+from services.domain.agent_context import AgentSwitch
+from services.domain.message import Message, Role
+from services.domain.tool_call import ToolCall
+from services.domain.turn import TurnState
+from services.infrastructure.persistence import agent_reads, message_reads, session_reads, snapshot_reads, turn_reads
+from services.infrastructure.persistence.database import Database
+
+
+class SqlReadModel:
+    """The `ReadModel` of both databases."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def session(self, owner_id: str, session_id: str) -> SessionView:
+        return await self._database.read(lambda c: session_reads.read_session(c, owner_id, session_id))
+
+    async def sessions(
+        self, owner_id: str, *, where: SessionFilter, limit: int, after: PageKey | None
+    ) -> Page[SessionView]:
+        return await self._database.read(lambda c: session_reads.read_sessions(c, owner_id, where, limit, after))
+
+    async def messages(
+        self,
+        owner_id: str,
+        session_id: str,
+        *,
+        roles: Sequence[Role],
+        turn_id: str | None,
+        newest_first: bool,
+        limit: int,
+        after: PageKey | None,
+    ) -> Page[Message]:
+        return await self._database.read(
+            lambda c: message_reads.read_messages(
+                c,
+                owner_id,
+                session_id,
+                roles=roles,
+                turn_id=turn_id,
+                newest_first=newest_first,
+                limit=limit,
+                after=after,
+            )
+        )
+
+    async def history(self, session_key: int) -> list[Message]:
+        return await self._database.read(lambda c: message_reads.read_history(c, session_key))
+
+    async def switches(
+        self, owner_id: str, session_id: str, *, newest_first: bool, limit: int, after: PageKey | None
+    ) -> Page[AgentSwitch]:
+        return await self._database.read(
+            lambda c: agent_reads.read_switches(
+                c, owner_id, session_id, newest_first=newest_first, limit=limit, after=after
+            )
+        )
+
+    async def agent_usage(
+        self, owner_id: str, session_id: str | None, *, since: datetime | None, before: datetime | None
+    ) -> list[AgentUsage]:
+        return await self._database.read(lambda c: agent_reads.read_usage(c, owner_id, session_id, since, before))
+
+    async def turn(self, owner_id: str, session_id: str, turn_id: str) -> TurnView:
+        return await self._database.read(lambda c: turn_reads.read_turn(c, owner_id, session_id, turn_id))
+
+    async def turns(
+        self, owner_id: str, session_id: str, *, states: Sequence[TurnState], limit: int, after: PageKey | None
+    ) -> Page[TurnView]:
+        return await self._database.read(
+            lambda c: turn_reads.read_turns(c, owner_id, session_id, states=states, limit=limit, after=after)
+        )
+
+    async def open_tool_calls(
+        self, owner_id: str, session_id: str, *, limit: int, after: PageKey | None
+    ) -> Page[ToolCall]:
+        return await self._database.read(
+            lambda c: turn_reads.read_open_tool_calls(c, owner_id, session_id, limit=limit, after=after)
+        )
+
+    async def turn_end(self, session_key: int, turn_id: str, after: int) -> int | None:
+        return await self._database.read_snapshot(lambda c: turn_reads.read_turn_end(c, session_key, turn_id, after))
+
+    async def snapshot(self, owner_id: str, session_id: str) -> SessionSnapshot:
+        return await self._database.read_snapshot(lambda c: snapshot_reads.read_snapshot(c, owner_id, session_id))
+
+    async def locate(self, owner_id: str, session_id: str) -> SessionLocation:
+        return await self._database.read(lambda c: session_reads.locate(c, owner_id, session_id))

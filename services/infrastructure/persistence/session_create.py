@@ -1,0 +1,95 @@
+"""Storing a new session: its row, its head, its agent context and the news of it."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, insert
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from services.application.ports import IdempotencyKey, SessionView
+from services.domain.agent_context import AgentContext
+from services.domain.domain_events import AgentAssigned, DomainEvent, Fact, SessionCreated
+from services.domain.errors import SessionAlreadyExistsError, SessionNotFoundError
+from services.domain.ids import new_id
+from services.domain.session import Session
+from services.infrastructure.persistence.idempotency import recall, remember
+from services.infrastructure.persistence.log_rows import fact_values
+from services.infrastructure.persistence.rows import session_values
+from services.infrastructure.persistence.session_reads import read_session
+from services.infrastructure.persistence.tables import agent_contexts, outbox, session_heads, sessions
+
+_CREATED, _EXISTING = "created:", "existing:"
+
+
+class LostRaceError(Exception):
+    """Another copy of the same request was committed while this one ran; nothing was written."""
+
+
+def create(
+    connection: Connection,
+    session: Session,
+    context: AgentContext,
+    *,
+    allow_existing: bool,
+    key: IdempotencyKey | None,
+) -> tuple[SessionView, bool]:
+    """Writes the session, or finds the one that is there; returns it and whether it is new.
+
+    Raises SessionAlreadyExistsError, RequestIdReusedError, and LostRaceError when the unit must run again.
+    """
+    if key and (outcome := recall(connection, key)) is not None:
+        return _of_outcome(connection, session.owner_id, outcome)
+    session_key = _insert(connection, session)
+    if session_key is not None:
+        _insert_rest(connection, session_key, session, context)
+        view, outcome = read_session(connection, session.owner_id, session.id), _CREATED + session.id
+    else:
+        if key and recall(connection, key) is not None:
+            raise LostRaceError
+        view, outcome = _existing(connection, session, allow_existing), _EXISTING + session.id
+    if key and not remember(connection, key, view.session.key, outcome, session.create_time):
+        raise LostRaceError
+    return view, session_key is not None
+
+
+def _insert(connection: Connection, session: Session) -> int | None:
+    insert_or_nothing = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
+    values = session_values(session) | {
+        "owner_id": session.owner_id,
+        "session_id": session.id,
+        "create_time": session.create_time,
+    }
+    statement = insert_or_nothing(sessions).values(values).on_conflict_do_nothing().returning(sessions.c.session_key)
+    session_key: int | None = connection.scalar(statement)
+    return session_key
+
+
+def _insert_rest(connection: Connection, session_key: int, session: Session, context: AgentContext) -> None:
+    connection.execute(
+        insert(session_heads).values(
+            session_key=session_key, epoch=0, owner=None, flushed=0, last_sequence=0, cleared_through=0, control=0
+        )
+    )
+    connection.execute(
+        insert(agent_contexts).values(
+            session_key=session_key, current_agent=context.current_agent, switch_count=context.switch_count
+        )
+    )
+    facts: tuple[Fact, ...] = (SessionCreated(session.owner_id), AgentAssigned(context.current_agent))
+    events = [DomainEvent(new_id("event"), session.create_time, session.id, fact) for fact in facts]
+    connection.execute(insert(outbox), [fact_values(session_key, event) for event in events])
+
+
+def _existing(connection: Connection, session: Session, allow_existing: bool) -> SessionView:
+    try:
+        view = read_session(connection, session.owner_id, session.id)
+    except SessionNotFoundError:
+        raise SessionAlreadyExistsError("this id belonged to a deleted session; choose another") from None
+    if not allow_existing:
+        raise SessionAlreadyExistsError("a session with this id exists")
+    return view
+
+
+def _of_outcome(connection: Connection, owner_id: str, outcome: str) -> tuple[SessionView, bool]:
+    session_id = outcome.removeprefix(_CREATED).removeprefix(_EXISTING)
+    return read_session(connection, owner_id, session_id), outcome.startswith(_CREATED)

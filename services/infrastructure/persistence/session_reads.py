@@ -1,0 +1,97 @@
+"""Reading sessions: one, a page of them, where one's log is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tuple_
+
+from services.application.ports import Page, PageKey, SessionFilter, SessionLocation, SessionView
+from services.domain.errors import SessionNotFoundError
+from services.infrastructure.persistence import codec
+from services.infrastructure.persistence.paging import page_of
+from services.infrastructure.persistence.rows import context_from, session_from
+from services.infrastructure.persistence.session_load import ACTIVE
+from services.infrastructure.persistence.tables import agent_contexts, session_heads, sessions, turns
+
+
+def read_session(connection: Connection, owner_id: str, session_id: str) -> SessionView:
+    """The owner's session of that id. Raises SessionNotFoundError."""
+    statement = _views().where(sessions.c.owner_id == owner_id, sessions.c.session_id == session_id)
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise SessionNotFoundError
+    return _view_from(row)
+
+
+def read_sessions(
+    connection: Connection, owner_id: str, where: SessionFilter, limit: int, after: PageKey | None
+) -> Page[SessionView]:
+    """Most recently active first, in one statement whatever the number of sessions."""
+    statement = _views().where(sessions.c.owner_id == owner_id, *_conditions(connection, where))
+    if after is not None:
+        activity, session_key = after
+        last = codec.from_microseconds(int(activity))
+        statement = statement.where(
+            tuple_(sessions.c.last_activity_time, sessions.c.session_key) < tuple_(last, int(session_key))
+        )
+    order = sessions.c.last_activity_time.desc(), sessions.c.session_key.desc()
+    rows = connection.execute(statement.order_by(*order).limit(limit + 1)).all()
+    return page_of(
+        rows,
+        limit,
+        item=_view_from,
+        key=lambda row: (codec.to_microseconds(row.last_activity_time), row.session_key),
+        size=lambda row: len(row.title) + len(row.description) + len(row.labels),
+    )
+
+
+def locate(connection: Connection, owner_id: str, session_id: str) -> SessionLocation:
+    """Where the session's log is and how long. Raises SessionNotFoundError."""
+    statement = (
+        select(session_heads.c.session_key, session_heads.c.last_sequence)
+        .join(sessions, sessions.c.session_key == session_heads.c.session_key)
+        .where(sessions.c.owner_id == owner_id, sessions.c.session_id == session_id, sessions.c.delete_time.is_(None))
+    )
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise SessionNotFoundError
+    return SessionLocation(row.session_key, row.last_sequence)
+
+
+def _views() -> Select[Any]:
+    return (
+        select(
+            sessions,
+            agent_contexts.c.current_agent,
+            agent_contexts.c.switch_count,
+            session_heads.c.last_sequence,
+            turns.c.turn_id.label("active_turn_id"),
+        )
+        .join(agent_contexts, agent_contexts.c.session_key == sessions.c.session_key)
+        .join(session_heads, session_heads.c.session_key == sessions.c.session_key)
+        .outerjoin(turns, (turns.c.session_key == sessions.c.session_key) & turns.c.state.in_(ACTIVE))
+        .where(sessions.c.delete_time.is_(None))
+    )
+
+
+def _view_from(row: Row[Any]) -> SessionView:
+    return SessionView(session_from(row), context_from(row), row.last_sequence, row.active_turn_id)
+
+
+def _conditions(connection: Connection, where: SessionFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if where.states:
+        conditions.append(sessions.c.state.in_(where.states))
+    if where.current_agent is not None:
+        conditions.append(agent_contexts.c.current_agent == where.current_agent)
+    if where.active_since is not None:
+        conditions.append(sessions.c.last_activity_time >= where.active_since)
+    if where.active_before is not None:
+        conditions.append(sessions.c.last_activity_time < where.active_before)
+    # Label names hold no quotes or backslashes, so the encoded pair occurs in the stored text only where it is a pair.
+    find = func.strpos if connection.dialect.name == "postgresql" else func.instr
+    for name, value in where.labels:
+        pair = codec.encode({name: value})[1:-1]
+        conditions.append(find(sessions.c.labels, pair) > 0)
+    return conditions

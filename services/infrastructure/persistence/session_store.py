@@ -1,0 +1,162 @@
+"""Changes of sessions: lock, load, decide, write, commit; then publish what was committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection, select
+
+from services.application.ports import Claim, Clock, Committed, Decision, FencedError, IdempotencyKey, SessionView
+from services.application.uninterrupted import uninterrupted
+from services.domain.agent_context import AgentContext
+from services.domain.errors import RequestIdReusedError, SessionNotFoundError
+from services.domain.session import Session
+from services.domain.session_change import HeadMove, SessionAggregate, SessionChange
+from services.domain.session_events import SessionEvent
+from services.infrastructure.persistence.database import Database
+from services.infrastructure.persistence.idempotency import recall, remember
+from services.infrastructure.persistence.log_writer import GroupLogWriter
+from services.infrastructure.persistence.rows import event_from
+from services.infrastructure.persistence.session_create import LostRaceError, create
+from services.infrastructure.persistence.session_load import Head, load, lock_head
+from services.infrastructure.persistence.session_write import write
+from services.infrastructure.persistence.tables import session_events
+
+Publish = Callable[[int, Sequence[SessionEvent]], None]
+
+
+class SqlSessionStore:
+    """The `SessionStore` of both databases. `publish` gets every committed event, with the session's key."""
+
+    def __init__(
+        self,
+        database: Database,
+        writer: GroupLogWriter,
+        publish: Publish,
+        clock: Clock,
+        *,
+        incarnation: Callable[[], str],
+    ) -> None:
+        self._database = database
+        self._writer = writer
+        self._publish = publish
+        self._clock = clock
+        self._incarnation = incarnation
+
+    async def create(
+        self, session: Session, context: AgentContext, *, allow_existing: bool, key: IdempotencyKey | None
+    ) -> tuple[SessionView, bool]:
+        def unit(connection: Connection) -> tuple[SessionView, bool]:
+            return create(connection, session, context, allow_existing=allow_existing, key=key)
+
+        while True:
+            try:
+                return await self._database.write(unit, repeatable=key is not None)
+            except LostRaceError:
+                continue  # another copy of this request has just committed: the next run finds what it left
+
+    async def change(
+        self,
+        owner_id: str,
+        session_id: str,
+        decide: Decision,
+        *,
+        correlation_id: str,
+        key: IdempotencyKey | None = None,
+        with_draft_text: bool = False,
+    ) -> Committed:
+        incarnation = self._incarnation()
+
+        def unit(connection: Connection) -> tuple[int, Committed]:
+            head = lock_head(connection, owner_id, session_id)
+            outcome = recall(connection, key) if key else None
+            if outcome is not None:
+                return head.session_key, _repeated(connection, head, outcome)
+            loaded = load(connection, head, with_draft_text=with_draft_text)
+            change = SessionChange(loaded, now=self._clock.now(), correlation_id=correlation_id)
+            decide(change)
+            events = write(connection, head, change, incarnation=incarnation, is_step=False)
+            if key and not remember(connection, key, head.session_key, change.outcome, change.now):
+                raise RequestIdReusedError  # the same id went to another session at the same moment
+            return head.session_key, _committed(head, change, events)
+
+        async def commit_and_publish() -> Committed:
+            session_key, committed = await self._database.write(unit, repeatable=key is not None)
+            self._publish(session_key, committed.events)
+            return committed
+
+        return await uninterrupted(commit_and_publish())
+
+    async def step(
+        self, claim: Claim, decide: Decision, *, correlation_id: str, call_ids: Sequence[str] = ()
+    ) -> Committed:
+        return await uninterrupted(self._step(claim, decide, correlation_id, call_ids))
+
+    async def _step(self, claim: Claim, decide: Decision, correlation_id: str, call_ids: Sequence[str]) -> Committed:
+        async with self._writer.hold(claim) as held:
+
+            def unit(connection: Connection) -> Committed:
+                head = lock_head(connection, claim.owner_id, claim.session_id)
+                if (head.session_key, head.epoch) != (claim.session_key, claim.epoch):
+                    raise FencedError
+                if head.flushed != held.flushed:
+                    # An earlier run of this very step was committed and its reply lost: read back what it wrote.
+                    return _read_back(connection, head, claim, held.flushed)
+                change = SessionChange(
+                    load(connection, head, call_ids=call_ids),
+                    now=self._clock.now(),
+                    correlation_id=correlation_id,
+                    waiting=held.waiting,
+                )
+                decide(change)
+                events = write(connection, head, change, incarnation="", is_step=True)
+                return _committed(head, change, events)
+
+            try:
+                committed = await self._database.write(unit, repeatable=True)
+            except SessionNotFoundError:
+                raise FencedError from None
+            held.committed(len(committed.events))
+            self._publish(claim.session_key, committed.events)
+        return committed
+
+    async def recall(self, key: IdempotencyKey) -> str | None:
+        return await self._database.read(lambda connection: recall(connection, key))
+
+
+def _committed(head: Head, change: SessionChange, events: tuple[SessionEvent, ...]) -> Committed:
+    claim = None
+    if change.head_move is HeadMove.CLAIM:
+        claim = Claim(head.session_key, change.session.id, change.session.owner_id, head.epoch + 1)
+    session = replace(
+        change.loaded,
+        session=change.session,
+        context=change.context,
+        turn=change.turn,
+        last_sequence=change.last_sequence,
+    )
+    return Committed(session, events, claim, change.outcome)
+
+
+def _repeated(connection: Connection, head: Head, outcome: str) -> Committed:
+    session: SessionAggregate | None
+    try:
+        session = load(connection, head)
+    except SessionNotFoundError:
+        session = None
+    return Committed(session, outcome=outcome, repeated=True)
+
+
+def _read_back(connection: Connection, head: Head, claim: Claim, flushed: int) -> Committed:
+    statement = (
+        select(session_events)
+        .where(
+            session_events.c.session_key == head.session_key,
+            session_events.c.writer_epoch == claim.epoch,
+            session_events.c.writer_position > flushed,
+        )
+        .order_by(session_events.c.sequence)
+    )
+    events = tuple(event_from(row, claim.session_id) for row in connection.execute(statement))
+    return Committed(load(connection, head), events)

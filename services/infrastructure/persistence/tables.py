@@ -1,0 +1,265 @@
+"""The schema, once for both databases; migrations/ brings a database to it.
+
+Every table hangs on `session_key`, the surrogate of (owner_id, session_id), so nothing can be reached without the
+owner.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from services.infrastructure.persistence.types import UTCDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only where the key is an INTEGER.
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _session_key() -> Column[int]:
+    return Column("session_key", RowId, ForeignKey("sessions.session_key", ondelete="CASCADE"), nullable=False)
+
+
+def _only_session_key() -> Column[int]:
+    """The key of a table with one row per session."""
+    reference = ForeignKey("sessions.session_key", ondelete="CASCADE")
+    return Column("session_key", RowId, reference, primary_key=True, autoincrement=False)
+
+
+def _partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, postgresql_where=text(where), sqlite_where=text(where))
+
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session_key", RowId, Identity(), primary_key=True),
+    Column("owner_id", String(128), nullable=False),
+    Column("session_id", String(64), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("deactivation_reason", Text, nullable=False),
+    Column("message_count", Integer, nullable=False),
+    Column("message_limit", Integer, nullable=False),
+    Column("last_ordinal", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("create_time", UTCDateTime, nullable=False),
+    Column("update_time", UTCDateTime, nullable=False),
+    Column("last_activity_time", UTCDateTime, nullable=False),
+    # A deleted session keeps its id for a while, without content.
+    Column("delete_time", UTCDateTime),
+    UniqueConstraint("owner_id", "session_id"),
+    Index("ix_sessions_owner_id_last_activity_time", "owner_id", "last_activity_time", "session_key"),
+)
+
+# The sequencer and the fence of a session's log. Written with every flush, so it is kept apart and narrow.
+session_heads = Table(
+    "session_heads",
+    metadata,
+    _only_session_key(),
+    Column("epoch", BigInteger, nullable=False),
+    Column("owner", String(64)),
+    Column("flushed", BigInteger, nullable=False),
+    Column("last_sequence", BigInteger, nullable=False),
+    Column("cleared_through", BigInteger, nullable=False),
+    Column("control", BigInteger, nullable=False),
+    _partial_index("ix_session_heads_owner", "owner", where="owner IS NOT NULL"),
+    postgresql_with={"fillfactor": "50"},
+)
+
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("incarnation", String(64), primary_key=True),
+    Column("expires_at", Double, nullable=False),  # seconds since 1970 by the database's clock
+)
+
+session_events = Table(
+    "session_events",
+    metadata,
+    _session_key(),
+    Column("sequence", BigInteger, nullable=False),
+    Column("turn_id", String(64)),
+    Column("event_time", BigInteger, nullable=False),  # microseconds since 1970, UTC
+    Column("correlation_id", String(64), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("payload", Text, nullable=False),
+    # Which event of which epoch this is; null for events of commands. The key by which a batch may be sent again.
+    Column("writer_epoch", BigInteger),
+    Column("writer_position", BigInteger),
+    PrimaryKeyConstraint("session_key", "sequence"),
+    UniqueConstraint("session_key", "writer_epoch", "writer_position"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    _session_key(),
+    Column("ordinal", BigInteger, nullable=False),
+    Column("message_id", String(64), nullable=False),
+    Column("turn_id", String(64)),
+    Column("role", String(16), nullable=False),
+    Column("agent", String(64)),
+    Column("size", Integer, nullable=False),  # bytes of `body`: pages end by size
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("session_key", "ordinal"),
+    UniqueConstraint("session_key", "message_id"),
+)
+
+agent_contexts = Table(
+    "agent_contexts",
+    metadata,
+    _only_session_key(),
+    Column("current_agent", String(64), nullable=False),
+    Column("switch_count", Integer, nullable=False),
+)
+
+agent_switches = Table(
+    "agent_switches",
+    metadata,
+    _session_key(),
+    Column("ordinal", Integer, nullable=False),
+    Column("from_agent", String(64), nullable=False),
+    Column("to_agent", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("confidence", String(16), nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("requested_by", String(128), nullable=False),
+    Column("time", UTCDateTime, nullable=False),
+    PrimaryKeyConstraint("session_key", "ordinal"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    _session_key(),
+    Column("turn_id", String(64), nullable=False),
+    Column("number", RowId, nullable=False),  # the sequence of the event that started it: orders the turns of a session
+    Column("state", String(16), nullable=False),
+    Column("agent", String(64), nullable=False),
+    Column("model_calls", Integer, nullable=False),
+    Column("tool_calls", Integer, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("create_time", UTCDateTime, nullable=False),
+    Column("result_text", Text, nullable=False),  # the only content of a turn: what clearing a session empties
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("session_key", "turn_id"),
+    UniqueConstraint("session_key", "number"),
+    # One turn at a time per session (G3), whatever the code above believes.
+    _partial_index("uq_turns_active", "session_key", where="state IN ('RUNNING', 'PAUSED')", unique=True),
+)
+
+tool_calls = Table(
+    "tool_calls",
+    metadata,
+    _session_key(),
+    Column("tool_call_id", String(128), nullable=False),
+    Column("turn_id", String(64), nullable=False),
+    # The ordinal of its message * 1000 + its position there: the order in which the model made the calls.
+    Column("number", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("session_key", "tool_call_id"),
+    _partial_index("ix_tool_calls_open", "session_key", "number", where="state = 'OPEN'"),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    _session_key(),
+    Column("approval_id", String(64), nullable=False),
+    Column("turn_id", String(64), nullable=False),
+    Column("tool_call_id", String(128), nullable=False),
+    Column("state", String(32), nullable=False),
+    Column("expire_time", UTCDateTime),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("session_key", "approval_id"),
+    UniqueConstraint("session_key", "tool_call_id"),
+    _partial_index("ix_approvals_pending", "expire_time", where="state = 'PENDING'"),
+)
+
+inputs = Table(
+    "inputs",
+    metadata,
+    _session_key(),
+    Column("input_id", String(64), nullable=False),
+    Column("turn_id", String(64), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("disposition", String(16), nullable=False),
+    Column("accepted_sequence", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("session_key", "input_id"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("owner_id", String(128), nullable=False),
+    Column("rpc", String(64), nullable=False),
+    Column("request_id", String(128), nullable=False),
+    Column("fingerprint", LargeBinary(32), nullable=False),
+    _session_key(),
+    Column("outcome", Text, nullable=False),
+    Column("create_time", UTCDateTime, nullable=False),
+    PrimaryKeyConstraint("owner_id", "rpc", "request_id"),
+    Index("ix_idempotency_create_time", "create_time"),
+)
+
+session_watches = Table(
+    "session_watches",
+    metadata,
+    _session_key(),
+    Column("incarnation", String(64), nullable=False),
+    PrimaryKeyConstraint("session_key", "incarnation"),
+)
+
+# Domain events on their way to subscribers. No foreign key: what happened outlives the session it happened to.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("outbox_id", RowId, Identity(), primary_key=True),
+    Column("event_id", String(64), nullable=False, unique=True),
+    Column("occurred_at", UTCDateTime, nullable=False),
+    Column("session_key", RowId, nullable=False),
+    Column("aggregate_id", String(64), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("fact", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+)
+
+# Secrets the replicas share and nobody configures, made at the first start: what page tokens are signed with.
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("secret", LargeBinary(64), nullable=False),
+)

@@ -1,0 +1,1 @@
+"""The tests; a package so that `tests.support` means ours and nobody else's."""

@@ -1,0 +1,1 @@
+"""Real servers and fakes that several kinds of tests use."""

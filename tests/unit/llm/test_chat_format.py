@@ -1,0 +1,80 @@
+"""Messages survive the OpenAI chat format, and a request says what it should and no more."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.domain.errors import InvalidArgumentError
+from services.domain.message import Message, MessageToolCall, Role
+from services.domain.model_exchange import ModelRequest, ToolSpec
+from services.infrastructure.llm.chat_format import message_from_chat, message_to_chat, request_body
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+stored_text = st.text(st.characters(exclude_categories=["Cs"]))
+content = stored_text.filter(str.strip)
+calls = st.lists(st.builds(MessageToolCall, stored_text, stored_text, stored_text), min_size=1, max_size=4).map(tuple)
+names = st.none() | stored_text
+messages = st.one_of(
+    st.builds(Message, st.just("m"), st.sampled_from([Role.USER, Role.SYSTEM]), content, st.just(NOW), name=names),
+    st.builds(Message, st.just("m"), st.just(Role.ASSISTANT), content, st.just(NOW), name=names),
+    st.builds(Message, st.just("m"), st.just(Role.ASSISTANT), stored_text, st.just(NOW), tool_calls=calls),
+    st.builds(Message, st.just("m"), st.just(Role.TOOL), content, st.just(NOW), tool_call_id=stored_text),
+)
+
+
+@given(messages)
+def test_a_message_comes_back_as_it_was(message: Message) -> None:
+    written = json.loads(json.dumps(message_to_chat(message)))
+    assert message_from_chat(written, message_id="m", create_time=NOW) == message
+
+
+@given(st.lists(messages, max_size=5))
+def test_a_request_keeps_order_and_text(history: list[Message]) -> None:
+    body = json.loads(request_body(ModelRequest(tuple(history), "", "c", "p"), "m"))
+    assert [message_from_chat(e, message_id="m", create_time=NOW) for e in body["messages"]] == history
+
+
+def test_a_full_request() -> None:
+    user = Message("1", Role.USER, "hi", NOW, agent="coder", reasoning="secret thought", metadata={"k": "v"})
+    asked = ModelRequest(
+        (user,),
+        "be kind",
+        "c",
+        "p",
+        tools=(ToolSpec("read", "reads", {"type": "object"}),),
+        model="big",
+        temperature=0.0,
+        max_tokens=7,
+    )
+    function = {"name": "read", "description": "reads", "parameters": {"type": "object"}}
+    assert json.loads(request_body(asked, "small")) == {
+        "model": "big",
+        "messages": [{"role": "system", "content": "be kind"}, {"role": "user", "content": "hi"}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "tools": [{"type": "function", "function": function}],
+        "temperature": 0.0,
+        "max_tokens": 7,
+    }
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {},
+        {"role": "robot", "content": "x"},
+        {"role": "user"},
+        {"role": "user", "content": 7},
+        {"role": "tool", "content": "x"},
+        {"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": {}}}]},
+    ],
+)
+def test_what_is_no_message_is_refused(entry: dict[str, object]) -> None:
+    with pytest.raises(InvalidArgumentError):
+        message_from_chat(entry, message_id="m", create_time=NOW)
