@@ -45,9 +45,9 @@ def serve(
 
         # Imported late: the other commands need none of it, and gRPC must find its log switched off.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-        from server import bootstrap
+        from server.bootstrap import run
 
-        uvloop.run(bootstrap.run(settings, announce))
+        uvloop.run(run(settings, announce))
         # The loop is gone and with it our handlers; a late second signal must not turn success into failure.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
@@ -58,9 +58,9 @@ def migrate(database_url: DatabaseUrl = None) -> None:
     with _one_line_errors():
         settings = load_settings(database_url=database_url)
         _configure_logging(settings)
-        from server import bootstrap
+        from server.bootstrap import migrate
 
-        uvloop.run(bootstrap.migrate(settings))
+        uvloop.run(migrate(settings))
 
 
 @app.command()

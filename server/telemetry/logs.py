@@ -7,7 +7,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
 import orjson
 import structlog
@@ -17,18 +17,20 @@ from server.telemetry.correlation import current_correlation_id
 
 _MASK = "***"
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@\"\\]*):([^\s/@\"\\]+)@")
-_BEARER = re.compile(r"(?i)\bbearer\s+[^\s\"\\]+")
+_BEARER = re.compile(r"(?i)\bbearer\s+(?:\\.|[^\s\"\\])+")
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (0x09, 0x0A)}
 # Shorter texts occur by chance; masking them would only garble the log.
 _MIN_SECRET = 6
 
-# Says no more than we log ourselves, for each statement or request.
 _QUIET: Mapping[str, str] = {
+    # Say for each statement or request what we log ourselves.
     "sqlalchemy.engine": "WARNING",
     "aiosqlite": "WARNING",
     "httpx": "WARNING",
     "asyncio": "INFO",
 }
+# gRPC's word on a header that is no UTF-8, at level ERROR with its value: any stranger's text, or a credential.
+_GRPC_ON_HEADERS = "Invalid encoding on "
 
 
 def configure_logging(
@@ -43,36 +45,32 @@ def configure_logging(
 
     `levels` sets components apart from `level`; `secrets` never appear in a line, wherever it comes from.
     """
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+    output = stream or sys.stderr
+    before: list[Processor] = [
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
-        structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _add_correlation_id,
         structlog.processors.format_exc_info,
     ]
-    renderers: list[Processor] = (
+    render: list[Processor] = (
         [_render_json] if log_format == "json" else [_escape_controls, structlog.dev.ConsoleRenderer(colors=False)]
     )
+    mask = _Mask(secrets)
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
+        processors=[structlog.stdlib.filter_by_level, *before, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = logging.StreamHandler(output)
     handler.setFormatter(
-        _MaskingFormatter(
-            secrets,
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*before, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render, mask],
         )
     )
+    handler.addFilter(lambda record: not str(record.msg).startswith(_GRPC_ON_HEADERS))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
@@ -107,22 +105,20 @@ def _escape_controls(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     }
 
 
-class _MaskingFormatter(structlog.stdlib.ProcessorFormatter):
-    """Renders a record, then strikes out known secrets and whatever has the shape of a credential."""
+class _Mask:
+    """The last step: whatever a text came from, known secrets and the shapes of credentials are struck out of it."""
 
-    def __init__(
-        self, secrets: Iterable[str], *, foreign_pre_chain: list[Processor], processors: list[Processor]
-    ) -> None:
-        super().__init__(foreign_pre_chain=foreign_pre_chain, processors=processors)
+    def __init__(self, secrets: Iterable[str]) -> None:
         # Also as they look within a JSON string; longest first, in case one holds another.
         whole = [secret for secret in secrets if len(secret) >= _MIN_SECRET]
         forms = {*whole, *(json.dumps(secret)[1:-1] for secret in whole)}
         forms |= {orjson.dumps(secret)[1:-1].decode() for secret in whole}
         self._secrets = sorted(forms, key=len, reverse=True)
 
-    def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
+    def __call__(self, logger: WrappedLogger, method: str, line: Any) -> str:
+        """The line without them."""
+        text = str(line)
         for secret in self._secrets:
-            line = line.replace(secret, _MASK)
-        line = _URL_PASSWORD.sub(rf"\1:{_MASK}@", line)
-        return _BEARER.sub(f"Bearer {_MASK}", line)
+            text = text.replace(secret, _MASK)
+        text = _URL_PASSWORD.sub(rf"\1:{_MASK}@", text)
+        return _BEARER.sub(f"Bearer {_MASK}", text)

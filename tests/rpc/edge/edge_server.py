@@ -34,8 +34,13 @@ def service(
     name: str, unary: Mapping[str, Handler] = {}, streams: Mapping[str, Handler] = {}
 ) -> grpc.GenericRpcHandler:
     """A service whose messages are all StringValue."""
-    codec = {"request_deserializer": StringValue.FromString, "response_serializer": StringValue.SerializeToString}
-    methods = {method: grpc.unary_unary_rpc_method_handler(handler, **codec) for method, handler in unary.items()}
+    codec: dict[str, Any] = {
+        "request_deserializer": StringValue.FromString,
+        "response_serializer": StringValue.SerializeToString,
+    }
+    methods: dict[str, Any] = {
+        method: grpc.unary_unary_rpc_method_handler(handler, **codec) for method, handler in unary.items()
+    }
     methods |= {method: grpc.unary_stream_rpc_method_handler(handler, **codec) for method, handler in streams.items()}
     return grpc.method_handlers_generic_handler(name, methods)
 
@@ -82,6 +87,11 @@ class Edge:
         records = [json.loads(line) for line in self.log.getvalue().splitlines()]
         return [record for record in records if event in (None, record["event"])]
 
+    async def access_lines(self, number: int) -> list[dict[str, Any]]:
+        """The lines about calls, once there are so many: a caller knows of an error before the log does."""
+        await eventually(lambda: len(self.log_lines("rpc")) >= number)
+        return self.log_lines("rpc")
+
 
 @asynccontextmanager
 async def running_edge(
@@ -109,6 +119,13 @@ async def running_edge(
                 await channel.close()
                 await server.stop(0)
                 await deadline.finish(within=1.0)
+
+
+async def next_value(call: Any) -> str:
+    """The text of the next message of a stream; fails at its end."""
+    message = await call.read()
+    assert isinstance(message, StringValue), message
+    return message.value
 
 
 async def eventually(condition: Callable[[], bool]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
@@ -38,7 +38,7 @@ async def refusal_of(call: Any) -> Refusal:
 
 def _read(error: grpc.aio.AioRpcError) -> Refusal:
     # It also checks that code and text in the details are those of the status itself.
-    status = rpc_status.from_call(error)
+    status = rpc_status.from_call(cast(Any, error))
     assert status is not None, f"{error.code()} {error.details()!r} came without details"
     info, retry, bad = ErrorInfo(), RetryInfo(), BadRequest()
     has_retry = False

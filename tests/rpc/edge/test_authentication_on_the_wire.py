@@ -71,8 +71,7 @@ async def test_strangers_reach_no_handler_and_their_credential_no_log(
         reached.append(request)
         return request
 
-    handlers = {"unary": {"Call": handler}, "streams": {"Watch": handler}}
-    async with running_edge(**handlers, authenticator=AUTHENTICATOR) as edge:
+    async with running_edge(unary={"Call": handler}, streams={"Watch": handler}, authenticator=AUTHENTICATOR) as edge:
         refusals = [
             await refusal_of(edge.unary("Call", metadata=metadata)),
             await refusal_of(edge.stream("Watch", metadata=metadata)),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import grpc
-import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
 from server.telemetry.correlation import current_correlation_id, current_traceparent
@@ -97,9 +95,8 @@ async def test_calls_at_the_same_time_keep_their_ids_apart() -> None:
         assert len({record["correlation_id"] for record in edge.log_lines("rpc")}) == 100
 
 
-@pytest.mark.parametrize("code", [grpc.StatusCode.NOT_FOUND])
-async def test_the_id_of_a_refused_call_is_in_its_log_line(code: grpc.StatusCode) -> None:
+async def test_the_id_of_a_refused_call_is_in_its_log_line() -> None:
     async with running_edge(unary={"Call": refuse}) as edge:
         await refusal_of(edge.unary("Call", metadata=(("x-correlation-id", "call-4"),)))
-        (line,) = edge.log_lines("rpc")
-        assert (line["correlation_id"], line["code"], line["reason"]) == ("call-4", code.name, "SESSION_NOT_FOUND")
+        (line,) = await edge.access_lines(1)
+        assert (line["correlation_id"], line["code"], line["reason"]) == ("call-4", "NOT_FOUND", "SESSION_NOT_FOUND")

@@ -12,14 +12,8 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
 from server.interceptors.deadline import current_deadline
-from tests.rpc.edge.edge_server import Edge, eventually, running_edge
+from tests.rpc.edge.edge_server import eventually, next_value, running_edge
 from tests.rpc.edge.rpc_errors import refusal_of
-
-
-async def until_logged(edge: Edge, number: int = 1) -> list[dict[str, Any]]:
-    """The access lines, once there are so many."""
-    await eventually(lambda: len(edge.log_lines("rpc")) >= number)
-    return edge.log_lines("rpc")
 
 
 class SlowCommand:
@@ -57,7 +51,7 @@ async def test_a_command_finishes_after_its_caller_left() -> None:
         call = edge.unary("Call")
         await command.begun.wait()
         call.cancel()
-        (line,) = await until_logged(edge)
+        (line,) = await edge.access_lines(1)
         assert line["code"] == "CANCELLED"
         assert command.outcome == "running"
         command.release.set()
@@ -73,7 +67,7 @@ async def test_what_a_command_raises_after_its_caller_left_is_logged_once() -> N
         call = edge.unary("Call", metadata=(("x-correlation-id", "call-1"),))
         await command.begun.wait()
         call.cancel()
-        await until_logged(edge)
+        await edge.access_lines(1)
         command.release.set()
         await edge.deadline.finish(within=5)
         await asyncio.sleep(0)
@@ -88,7 +82,7 @@ async def test_a_callers_deadline_ends_the_call_but_not_the_command() -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await edge.unary("Call", timeout=0.1)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        (line,) = await until_logged(edge)
+        (line,) = await edge.access_lines(1)
         assert line["code"] == "DEADLINE_EXCEEDED"
         command.release.set()
         await edge.deadline.finish(within=5)
@@ -133,7 +127,7 @@ async def test_at_the_stop_late_commands_are_waited_for_and_then_cancelled() -> 
         call = edge.unary("Call")
         await command.begun.wait()
         call.cancel()
-        await until_logged(edge)
+        await edge.access_lines(1)
         await edge.deadline.finish(within=0.05)
         assert command.outcome == "cancelled"
         await edge.deadline.finish(within=0.05)
@@ -156,7 +150,7 @@ async def test_a_stream_ends_in_its_own_task_when_the_reader_leaves_while_it_wai
         call.cancel()
         async with asyncio.timeout(5):
             assert await ended
-        (line,) = await until_logged(edge)
+        (line,) = await edge.access_lines(1)
         assert (line["code"], line["messages"]) == ("CANCELLED", 1)
         assert not edge.log_lines("unexpected error")
 
@@ -176,7 +170,7 @@ async def test_a_reader_that_leaves_during_a_write_is_a_hang_up_too() -> None:
         async with asyncio.timeout(10):
             await blocked.wait()
         call.cancel()
-        (line,) = await until_logged(edge)
+        (line,) = await edge.access_lines(1)
         assert line["code"] == "CANCELLED"
         assert line["peer"].startswith("ipv4:127.0.0.1:")
         assert {record["level"] for record in edge.log_lines()} == {"info"}
@@ -195,7 +189,7 @@ async def test_a_handler_that_yields_is_closed_where_it_ran() -> None:
 
     async with running_edge(streams={"Watch": handler}) as edge:
         call = edge.stream("Watch")
-        assert [(await call.read()).value, (await call.read()).value] == ["one", "two"]
+        assert [await next_value(call), await next_value(call)] == ["one", "two"]
         call.cancel()
         async with asyncio.timeout(5):
             await closed.wait()

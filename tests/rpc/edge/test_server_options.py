@@ -67,8 +67,8 @@ async def test_messages_up_to_8_mib_pass_each_way_and_no_larger_ones() -> None:
 
 async def test_too_much_metadata_is_refused_every_time_and_less_never() -> None:
     async with running_edge(unary={"Length": length}) as edge:
-        small = [await code_of(edge.unary("Length", metadata=(("x-filler", "y" * 12_000),))) for _ in range(30)]
-        large = [await code_of(edge.unary("Length", metadata=(("x-filler", "y" * 17_000),))) for _ in range(30)]
+        small = [await code_of(edge.unary("Length", metadata=(("x-filler", "y" * 12_000),))) for _ in range(8)]
+        large = [await code_of(edge.unary("Length", metadata=(("x-filler", "y" * 17_000),))) for _ in range(8)]
     assert set(small) == {grpc.StatusCode.OK}
     assert set(large) == {grpc.StatusCode.RESOURCE_EXHAUSTED}
 

@@ -68,7 +68,7 @@ def test_secrets_are_struck_out_wherever_they_come_from(stream: io.StringIO) -> 
     log = structlog.stdlib.get_logger("server.x")
     log.info(f"message {SECRET}", value=SECRET, nested={"k": [SECRET]})
     logging.getLogger("library").warning(
-        "dsn %s", "postgresql://user:hunter-two@db/x and Authorization: Bearer abc.def"
+        "dsn %s", 'postgresql://user:hunter-two@db/x and Authorization: Bearer abc.def\\x"ghi'
     )
     try:
         raise ValueError(SECRET)
@@ -76,7 +76,7 @@ def test_secrets_are_struck_out_wherever_they_come_from(stream: io.StringIO) -> 
         log.exception("failed")
     text = stream.getvalue()
     assert len(lines(stream)) == 3
-    for secret in (SECRET, json.dumps(SECRET)[1:-1], "71c3", "hunter-two", "abc.def"):
+    for secret in (SECRET, json.dumps(SECRET)[1:-1], "71c3", "hunter-two", "abc.def", "ghi"):
         assert secret not in text
     assert "postgresql://user:***@db/x" in text
     assert "ValueError" in text

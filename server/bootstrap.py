@@ -1,0 +1,135 @@
+"""The composition root: the only file that names concrete classes, and the order in which they live and die."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from server.authentication.selection import authenticator_for
+from server.config import Settings
+from server.converters.page_tokens import PageTokens
+from server.drain_signal import DrainSignal
+from server.health_watch import HealthWatch
+from server.interceptors.chain import build_chain
+from server.interceptors.deadline import Deadline
+from server.lifecycle import RuntimeServer, stop_signals
+from server.registration import SERVICES, Engine, add_services
+from server.startup_error import StartupError
+from services.application.background.lease_keeper import LeaseKeeper
+from services.application.background.outbox_relay import OutboxRelay
+from services.application.background.supervisor import Supervisor
+from services.application.event_feed import EventFeed
+from services.application.ports import Incarnation
+from services.application.turns.running_turns import RunningTurns
+from services.application.turns.turn_runner import TurnRunner
+from services.application.turns.turn_steps import TurnCaps
+from services.domain.errors import RuntimeServiceError
+from services.infrastructure.agents.definition_files import FileAgentCatalog
+from services.infrastructure.llm import OpenAiModelClient, OpenAiSettings
+from services.infrastructure.persistence.database import Database
+from services.infrastructure.persistence.event_log import SqlEventLog
+from services.infrastructure.persistence.leases import SqlLeases
+from services.infrastructure.persistence.lock_file import DatabaseInUseError
+from services.infrastructure.persistence.log_writer import GroupLogWriter
+from services.infrastructure.persistence.migrate import migrate as migrate_database
+from services.infrastructure.persistence.open import open_database, ping
+from services.infrastructure.persistence.outbox_store import SqlOutbox
+from services.infrastructure.persistence.read_model import SqlReadModel
+from services.infrastructure.persistence.session_store import SqlSessionStore
+from services.infrastructure.persistence.signing_keys import signing_key
+from services.infrastructure.system.clock import SystemClock
+
+
+async def run(settings: Settings, ready: Callable[[str], None] | None = None) -> None:
+    """Serves until SIGTERM or SIGINT; `ready` is told the address once calls are served.
+
+    Raises StartupError when the process cannot start: its message is one line for the operator.
+    """
+    stop = stop_signals(settings)
+    async with AsyncExitStack() as stack:
+        database = await _open(stack, settings)
+        drain, deadline = DrainSignal(), Deadline(settings.unary_timeout)
+        supervisor = await stack.enter_async_context(Supervisor())
+        engine = await stack.enter_async_context(_engine(settings, database, supervisor, drain))
+        tokens = PageTokens(await signing_key(database, "page_tokens"), engine.clock)
+        server = RuntimeServer(
+            settings,
+            interceptor=build_chain(authenticator=authenticator_for(settings), drain=drain, deadline=deadline),
+            drain=drain,
+            deadline=deadline,
+        )
+        add_services(server.grpc, settings, engine, tokens)
+        address = await server.start(SERVICES)
+        supervisor.start("health watch", HealthWatch(server.health, partial(ping, database)).run)
+        await server.health.report(serving=True)
+        if ready is not None:
+            ready(address)
+        await server.serve_until(stop)
+
+
+async def migrate(settings: Settings) -> None:
+    """Brings the configured database to this release's schema. Raises StartupError."""
+    async with AsyncExitStack() as stack:
+        await _open(stack, settings)
+
+
+async def _open(stack: AsyncExitStack, settings: Settings) -> Database:
+    """The database, at the current schema; several processes may do this at once."""
+    try:
+        database = await stack.enter_async_context(open_database(settings.database_url.get_secret_value()))
+        await migrate_database(database)
+    except DatabaseInUseError as error:
+        raise StartupError(str(error)) from None
+    except RuntimeServiceError as error:
+        raise StartupError(f"the database cannot be used: {error.message}") from None
+    return database
+
+
+@asynccontextmanager
+async def _engine(
+    settings: Settings, database: Database, supervisor: Supervisor, drain: DrainSignal
+) -> AsyncIterator[Engine]:
+    """The running engine. On the way out the turns are handed over first, so that somebody else takes them up at
+    once.
+    """
+    clock = SystemClock()
+    incarnation = Incarnation()
+    feed = EventFeed(SqlEventLog(database))
+    writer = GroupLogWriter(database, feed.publish, clock, min_interval=settings.flush_min_interval)
+    store = SqlSessionStore(database, writer, feed.publish, clock, incarnation=lambda: incarnation.name)
+    reads = SqlReadModel(database)
+    agents = FileAgentCatalog()
+    model = OpenAiModelClient(_model_settings(settings))
+    runner = TurnRunner(store, writer, reads, model, agents, clock, caps=TurnCaps())
+    turns = RunningTurns(runner, store)
+    leases = SqlLeases(database, sole=settings.database_kind == "sqlite")
+    keeper = LeaseKeeper(leases, store, turns, clock, incarnation, lease=settings.lease)
+    await keeper.start()
+    supervisor.start("log writer", writer.run)
+    supervisor.start("lease keeper", keeper.run)
+    supervisor.start("outbox relay", OutboxRelay(SqlOutbox(database), subscribers=()).run)
+
+    async def drain_streams() -> None:
+        await drain.wait()
+        feed.drain()
+
+    supervisor.start("stream drain", drain_streams)
+    try:
+        yield Engine(store, reads, feed, turns, agents, clock)
+    finally:
+        await keeper.stop()
+        await model.aclose()
+
+
+def _model_settings(settings: Settings) -> OpenAiSettings:
+    return OpenAiSettings(
+        base_url=settings.llm_proxy_url,
+        model=settings.llm_model,
+        api_key=settings.llm_api_key.get_secret_value(),
+        connect_timeout=settings.llm_connect_timeout,
+        first_token_timeout=settings.llm_first_token_timeout,
+        progress_timeout=settings.llm_progress_timeout,
+        transport_timeout=settings.llm_transport_timeout,
+        total_timeout=settings.llm_total_timeout,
+    )

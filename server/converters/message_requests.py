@@ -1,0 +1,149 @@
+"""Requests of MessageService as the keywords of its use cases, once they are found right."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from agent_runtime.v1 import input_pb2, message_service_pb2, session_stream_pb2
+from server.converters.checks import Checks
+from server.converters.turn import STATES_BY_WIRE
+from services.domain.turn import TurnState
+
+_OFFERED_POLICIES = {input_pb2.BUSY_POLICY_UNSPECIFIED, input_pb2.BUSY_POLICY_REJECT}
+
+
+class SendMessageFields(TypedDict):
+    session_id: str
+    request_id: str
+    text: str
+    after_sequence: int | None
+    detach: bool
+
+
+class WatchSessionFields(TypedDict):
+    session_id: str
+    after_sequence: int | None
+    snapshot: bool
+    stop_at_head: bool
+
+
+class CancelTurnFields(TypedDict):
+    session_id: str
+    turn_id: str
+    request_id: str
+
+
+class GetTurnFields(TypedDict):
+    session_id: str
+    turn_id: str
+
+
+class ListTurnsFields(TypedDict):
+    session_id: str
+    states: tuple[TurnState, ...]
+    limit: int
+
+
+class ListOpenToolCallsFields(TypedDict):
+    session_id: str
+    limit: int
+
+
+def from_send_message(request: message_service_pb2.SendMessageRequest, *, max_text_bytes: int) -> SendMessageFields:
+    """Raises InvalidArgumentError or NotImplementedYetError, as every function of this module does."""
+    checks = Checks()
+    checks.session_id(request.session_id)
+    checks.request_id(request.request_id)
+    after = request.after_sequence if request.HasField("after_sequence") else None
+    if after is not None:
+        checks.between("after_sequence", after, 0)
+        if not request.request_id:
+            checks.wrong("request_id", "is required with after_sequence")
+    _check_policy(checks, request.busy_policy)
+    checks.later("expected_turn_id", used=bool(request.expected_turn_id))
+    checks.later("limits", used=request.HasField("limits"))
+    kind = request.WhichOneof("input")
+    if kind == "user_message":
+        _check_user_message(checks, request.user_message, max_text_bytes)
+    elif kind is None:
+        checks.wrong("input", "exactly one input is required")
+    else:
+        checks.later(kind, used=True)
+    checks.done()
+    return {
+        "session_id": request.session_id,
+        "request_id": request.request_id,
+        "text": request.user_message.text,
+        "after_sequence": after,
+        "detach": request.detach,
+    }
+
+
+def from_watch_session(request: session_stream_pb2.WatchSessionRequest) -> WatchSessionFields:
+    """Where to begin and when to stop; without a number it begins now."""
+    checks = Checks()
+    checks.session_id(request.session_id)
+    after = request.after_sequence if request.HasField("after_sequence") else None
+    if after is not None:
+        checks.between("after_sequence", after, 0)
+    checks.done()
+    return {
+        "session_id": request.session_id,
+        "after_sequence": after,
+        "snapshot": request.snapshot,
+        "stop_at_head": request.stop_at_head,
+    }
+
+
+def from_cancel_turn(request: message_service_pb2.CancelTurnRequest) -> CancelTurnFields:
+    """An empty turn id means whichever turn is active."""
+    checks = Checks()
+    checks.session_id(request.session_id)
+    checks.runtime_id("turn_id", request.turn_id)
+    checks.request_id(request.request_id)
+    checks.later("withdraw_pending", used=request.withdraw_pending)
+    checks.done()
+    return {"session_id": request.session_id, "turn_id": request.turn_id, "request_id": request.request_id}
+
+
+def from_get_turn(request: message_service_pb2.GetTurnRequest) -> GetTurnFields:
+    """The turn, in its session."""
+    checks = Checks()
+    checks.session_id(request.session_id)
+    checks.runtime_id("turn_id", request.turn_id, required=True)
+    checks.done()
+    return {"session_id": request.session_id, "turn_id": request.turn_id}
+
+
+def from_list_turns(request: message_service_pb2.ListTurnsRequest) -> ListTurnsFields:
+    """The filter and the size of the page."""
+    checks = Checks()
+    checks.session_id(request.session_id)
+    limit = checks.page_size(request.page_size)
+    states = checks.choices("states", request.states, STATES_BY_WIRE)
+    checks.done()
+    return {"session_id": request.session_id, "states": states, "limit": limit}
+
+
+def from_list_open_tool_calls(request: message_service_pb2.ListOpenToolCallsRequest) -> ListOpenToolCallsFields:
+    """The session and the size of the page."""
+    checks = Checks()
+    checks.session_id(request.session_id)
+    limit = checks.page_size(request.page_size)
+    checks.done()
+    return {"session_id": request.session_id, "limit": limit}
+
+
+def _check_policy(checks: Checks, policy: input_pb2.BusyPolicy.ValueType) -> None:
+    if policy not in input_pb2.BusyPolicy.values():
+        checks.wrong("busy_policy", "is not a value this server knows")
+    elif policy not in _OFFERED_POLICIES:
+        checks.later(input_pb2.BusyPolicy.Name(policy), used=True)
+
+
+def _check_user_message(checks: Checks, message: input_pb2.UserMessage, max_text_bytes: int) -> None:
+    checks.text("user_message.text", message.text, required=True, size=max_text_bytes)
+    if message.text and not message.text.strip():
+        checks.wrong("user_message.text", "must not be blank")
+    checks.later("user_message.agent", used=message.HasField("agent"))
+    checks.later("user_message.workspace_revision", used=message.HasField("workspace_revision"))

@@ -1,0 +1,104 @@
+"""Turns and the calls they wait for on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from agent_runtime.v1 import tool_pb2, turn_pb2
+from server.converters.error_reason import ERROR_REASONS
+from server.converters.times import fill_timestamp, to_duration, to_timestamp
+from server.converters.usage import to_usage
+from services.application.ports import TurnView
+from services.domain.model_exchange import FinishReason
+from services.domain.tool_call import ToolCall
+from services.domain.turn import CancelCause, TurnFailure, TurnState, WaitingFor
+
+TURN_STATES: Mapping[TurnState, turn_pb2.TurnState.ValueType] = {
+    TurnState.RUNNING: turn_pb2.TURN_STATE_RUNNING,
+    TurnState.PAUSED: turn_pb2.TURN_STATE_PAUSED,
+    TurnState.COMPLETED: turn_pb2.TURN_STATE_COMPLETED,
+    TurnState.FAILED: turn_pb2.TURN_STATE_FAILED,
+    TurnState.CANCELLED: turn_pb2.TURN_STATE_CANCELLED,
+}
+STATES_BY_WIRE: Mapping[int, TurnState] = {wire: state for state, wire in TURN_STATES.items()}
+
+WAIT_REASONS: Mapping[WaitingFor, turn_pb2.WaitReason.ValueType] = {
+    WaitingFor.TOOL_RESULTS: turn_pb2.WAIT_REASON_TOOL_RESULTS,
+    WaitingFor.APPROVAL: turn_pb2.WAIT_REASON_APPROVAL,
+    WaitingFor.FOLLOWUP: turn_pb2.WAIT_REASON_FOLLOWUP,
+    WaitingFor.BUDGET: turn_pb2.WAIT_REASON_BUDGET,
+}
+
+FINISH_REASONS: Mapping[FinishReason, turn_pb2.FinishReason.ValueType] = {
+    FinishReason.STOP: turn_pb2.FINISH_REASON_STOP,
+    FinishReason.LENGTH: turn_pb2.FINISH_REASON_LENGTH,
+    FinishReason.UNKNOWN: turn_pb2.FINISH_REASON_UNKNOWN,
+    # The provider announced calls and made none: its answer is whole, its reason says nothing.
+    FinishReason.TOOL_CALLS: turn_pb2.FINISH_REASON_UNKNOWN,
+    # CONTENT_FILTER is missing on purpose: such a turn has failed.
+}
+
+CANCEL_CAUSES: Mapping[CancelCause, turn_pb2.TurnCancellationCause.ValueType] = {
+    CancelCause.USER: turn_pb2.TURN_CANCELLATION_CAUSE_USER,
+    CancelCause.INTERRUPTED: turn_pb2.TURN_CANCELLATION_CAUSE_INTERRUPTED,
+    CancelCause.SUPERSEDED: turn_pb2.TURN_CANCELLATION_CAUSE_SUPERSEDED,
+    CancelCause.SESSION_DELETED: turn_pb2.TURN_CANCELLATION_CAUSE_SESSION_DELETED,
+}
+
+
+def to_turn(session_id: str, view: TurnView) -> turn_pb2.Turn:
+    """The turn of that session, with the calls it waits for."""
+    turn = view.turn
+    wire = turn_pb2.Turn(
+        id=turn.id,
+        session_id=session_id,
+        state=TURN_STATES[turn.state],
+        agent=turn.agent,
+        input_id=turn.input_id,
+        waiting_for=to_wait_reasons(turn.waiting_for),
+        open_tool_call_ids=[call.id for call in view.open_calls],
+        usage=to_usage(turn.usage),
+        model_calls=turn.model_calls,
+        tool_calls=turn.tool_calls,
+        result_text=turn.result_text,
+        final_message_id=turn.final_message_id or "",
+        create_time=to_timestamp(turn.create_time),
+    )
+    if turn.finish_reason is not None:
+        wire.finish_reason = FINISH_REASONS[turn.finish_reason]
+    if turn.failure is not None:
+        wire.failure.CopyFrom(_to_failure(turn.failure))
+    if turn.cancel_cause is not None:
+        wire.cancellation.cause = CANCEL_CAUSES[turn.cancel_cause]
+        wire.cancellation.cancelled_by = turn.cancelled_by
+    if turn.end_time is not None:
+        fill_timestamp(wire.end_time, turn.end_time)
+    return wire
+
+
+def to_wait_reasons(waiting_for: Iterable[WaitingFor]) -> list[turn_pb2.WaitReason.ValueType]:
+    """In the order of the enum."""
+    return sorted(WAIT_REASONS[reason] for reason in waiting_for)
+
+
+def to_open_tool_call(call: ToolCall) -> tool_pb2.OpenToolCall:
+    """A call that the client may run now."""
+    wire = tool_pb2.OpenToolCall(
+        call=tool_pb2.ToolCall(id=call.id, name=call.name, arguments_json=call.arguments_json),
+        turn_id=call.turn_id,
+        batch_id=call.batch_id,
+        agent=call.agent,
+        create_time=to_timestamp(call.create_time),
+    )
+    if call.expire_time is not None:
+        fill_timestamp(wire.expire_time, call.expire_time)
+    return wire
+
+
+def _to_failure(failure: TurnFailure) -> turn_pb2.TurnFailure:
+    wire = turn_pb2.TurnFailure(
+        reason=ERROR_REASONS[failure.reason], message=failure.message, resumable=failure.resumable
+    )
+    if failure.retry_delay is not None:
+        wire.retry_delay.CopyFrom(to_duration(failure.retry_delay))
+    return wire

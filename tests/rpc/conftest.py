@@ -1,0 +1,61 @@
+"""Real servers for the tests of this folder: one process per database, shared, each test with an owner of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from devtools.runtime_process import RuntimeProcess
+from devtools.scripted_model import ScriptedModel, running_scripted_model
+from tests.support.postgres import PostgresServer
+from tests.support.runtime_client import RuntimeClient, connected
+
+DATABASES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+async def shared_model() -> AsyncIterator[ScriptedModel]:
+    async with running_scripted_model() as model:
+        yield model
+
+
+@pytest.fixture
+async def model(shared_model: ScriptedModel) -> ScriptedModel:
+    """The scripted model behind the shared servers, with nothing left of the test before."""
+    await shared_model.reset()
+    return shared_model
+
+
+@pytest.fixture(scope="session", params=DATABASES)
+async def runtime(
+    request: pytest.FixtureRequest, shared_model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RuntimeProcess]:
+    """The shared server; tests that stop it start one of their own."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('runtime') / 'runtime.db'}"
+        async with RuntimeProcess(url, shared_model.url) as process:
+            yield process
+    else:
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        async with postgres.database() as name, RuntimeProcess(postgres.url_of(name), shared_model.url) as process:
+            yield process
+
+
+@pytest.fixture
+async def client(runtime: RuntimeProcess) -> AsyncIterator[RuntimeClient]:
+    """A fresh owner at the shared server."""
+    async with connected(runtime.address) as connection:
+        yield connection
+
+
+@pytest.fixture(params=DATABASES)
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """An empty database of this test's own, for a server of its own."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'runtime.db'}"
+    else:
+        postgres: PostgresServer = request.getfixturevalue("postgres")
+        async with postgres.database() as name:
+            yield postgres.url_of(name)

@@ -1,0 +1,65 @@
+"""A gRPC call written byte by byte: what a hostile peer can send and no gRPC library would."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_DATA, _HEADERS, _SETTINGS = 0x0, 0x1, 0x4
+_END_STREAM, _END_HEADERS, _ACK = 0x1, 0x4, 0x1
+
+
+async def raw_call(address: str, path: str, headers: Sequence[tuple[bytes, bytes]], message: bytes = b"") -> None:
+    """Sends one unary call with these extra headers and returns when the server has ended the stream or hung up."""
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    block = [
+        (b":method", b"POST"),
+        (b":scheme", b"http"),
+        (b":path", path.encode()),
+        (b":authority", b"test"),
+        (b"te", b"trailers"),
+        (b"content-type", b"application/grpc"),
+        *headers,
+    ]
+    body = b"\x00" + len(message).to_bytes(4, "big") + message
+    writer.write(_PREFACE + _frame(_SETTINGS, 0, 0, b""))
+    writer.write(_frame(_HEADERS, _END_HEADERS, 1, b"".join(_literal(name, value) for name, value in block)))
+    writer.write(_frame(_DATA, _END_STREAM, 1, body))
+    try:
+        async with asyncio.timeout(5):
+            await _until_stream_ends(reader)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        # Cutting such a peer off is an answer, too.
+        pass
+    finally:
+        writer.close()
+
+
+async def _until_stream_ends(reader: asyncio.StreamReader) -> None:
+    while True:
+        head = await reader.readexactly(9)
+        kind, flags, stream = head[3], head[4], int.from_bytes(head[5:9], "big")
+        await reader.readexactly(int.from_bytes(head[:3], "big"))
+        if stream == 1 and kind in (_DATA, _HEADERS) and flags & _END_STREAM:
+            return
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+
+
+def _literal(name: bytes, value: bytes) -> bytes:
+    """HPACK, a literal never indexed, with no Huffman coding."""
+    return b"\x10" + _text(name) + _text(value)
+
+
+def _text(data: bytes) -> bytes:
+    if len(data) < 127:
+        return bytes((len(data),)) + data
+    rest, encoded = len(data) - 127, b"\x7f"
+    while rest >= 128:
+        encoded += bytes((rest % 128 + 128,))
+        rest //= 128
+    return encoded + bytes((rest,)) + data

@@ -1,0 +1,190 @@
+"""Start, health, reflection and the orderly stop of one server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import grpc
+import pytest
+from google.protobuf.wrappers_pb2 import StringValue
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from server.authentication.selection import authenticator_for
+from server.config import Settings
+from server.drain_signal import DrainSignal
+from server.interceptors.chain import build_chain
+from server.interceptors.deadline import Deadline
+from server.lifecycle import RuntimeServer
+from server.startup_error import StartupError
+from tests.rpc.edge.edge_server import SERVICE, Edge, next_value, service
+from tests.rpc.edge.rpc_errors import refusal_of
+
+
+def health_stub(edge: Edge) -> Any:
+    """Generated without types."""
+    return health_pb2_grpc.HealthStub(cast(Any, edge.channel))
+
+
+class Running:
+    """A started server and a client of it."""
+
+    def __init__(self, server: RuntimeServer, edge: Edge) -> None:
+        self.server = server
+        self.edge = edge
+
+    async def health(self, name: str = "") -> str:
+        answer = await health_stub(self.edge).Check(health_pb2.HealthCheckRequest(service=name))
+        return str(HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+@asynccontextmanager
+async def running(
+    *, unary: dict[str, Any] | None = None, streams: Any = None, **settings: Any
+) -> AsyncIterator[Running]:
+    """A server that lets nobody in but health and reflection, unless in development mode."""
+    chosen = Settings(**{"listen": "127.0.0.1:0", "grace": 2.0, "drain_delay": 0.0, **settings})
+    drain, deadline = DrainSignal(), Deadline(5.0)
+    chain = build_chain(authenticator=authenticator_for(chosen), drain=drain, deadline=deadline)
+    server = RuntimeServer(chosen, interceptor=chain, drain=drain, deadline=deadline)
+    server.grpc.add_generic_rpc_handlers([service(SERVICE, unary or {}, streams or {})])
+    address = await server.start([SERVICE])
+    async with grpc.aio.insecure_channel(address) as channel:
+        yield Running(server, Edge(address, channel, drain, deadline))
+    await server.grpc.stop(0)
+
+
+async def listed_services(channel: grpc.aio.Channel) -> list[str]:
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(cast(Any, channel))
+    call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
+    answer = await call.read()
+    call.cancel()
+    return [one.name for one in answer.list_services_response.service]
+
+
+async def test_it_is_not_serving_until_somebody_says_so() -> None:
+    async with running() as one:
+        assert [await one.health(), await one.health(SERVICE)] == ["NOT_SERVING", "NOT_SERVING"]
+        await one.server.health.report(serving=True)
+        assert [await one.health(), await one.health(SERVICE)] == ["SERVING", "SERVING"]
+        await one.server.health.report(serving=False, service=SERVICE)
+        assert [await one.health(), await one.health(SERVICE)] == ["SERVING", "NOT_SERVING"]
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await one.health("no.such.Service")
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_health_needs_no_credential_and_the_rest_does() -> None:
+    async def handler(request: StringValue, context: Any) -> StringValue:
+        return request
+
+    async with running(unary={"Call": handler}) as one:
+        assert await one.health() == "NOT_SERVING"
+        assert (await refusal_of(one.edge.unary("Call"))).code is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_reflection_lists_the_services_on_loopback_and_can_be_switched_off() -> None:
+    async with running() as one:
+        listed = await listed_services(one.edge.channel)
+        assert {SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"} == set(listed)
+    async with running(reflection=False) as one:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await listed_services(one.edge.channel)
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_taken_address_is_one_line() -> None:
+    async with running() as one:
+        with pytest.raises(StartupError, match="cannot listen on"):
+            async with running(listen=one.edge.address):
+                pass
+
+
+async def test_the_stop_tells_health_then_streams_and_waits_for_both_kinds_of_calls() -> None:
+    order: list[str] = []
+    begun = asyncio.Event()
+
+    async def watch(request: StringValue, context: Any) -> None:
+        await context.write(StringValue(value="event"))
+        await drain.wait()
+        order.append("stream drained")
+        await context.write(StringValue(value="drain: resume after 7"))
+
+    async def command(request: StringValue, context: Any) -> StringValue:
+        begun.set()
+        await drain.wait()
+        await asyncio.sleep(0.05)
+        order.append("command finished")
+        return request
+
+    async with running(dev=True, drain_delay=0.3, unary={"Call": command}, streams={"Watch": watch}) as one:
+        drain = one.edge.drain
+        await one.server.health.report(serving=True)
+        watching = health_stub(one.edge).Watch(health_pb2.HealthCheckRequest(service=""))
+        assert (await watching.read()).status == HealthCheckResponse.SERVING
+        stream, call = one.edge.stream("Watch"), one.edge.unary("Call", "done")
+        assert await next_value(stream) == "event"
+        await begun.wait()
+
+        stopping = asyncio.create_task(one.server.stop())
+        assert (await watching.read()).status == HealthCheckResponse.NOT_SERVING
+        # Balancers that have not noticed yet are still served.
+        assert not drain.draining
+        late = one.edge.stream("Watch")
+        assert await next_value(late) == "event"
+        watching.cancel()
+        for open_stream in (stream, late):
+            assert await next_value(open_stream) == "drain: resume after 7"
+            assert await open_stream.read() is grpc.aio.EOF
+            assert await open_stream.code() is grpc.StatusCode.OK
+        assert (await call).value == "done"
+        await stopping
+    assert order == ["stream drained", "stream drained", "command finished"]
+
+
+async def test_while_draining_new_streams_are_sent_elsewhere_and_short_calls_served() -> None:
+    async def handler(request: StringValue, context: Any) -> StringValue:
+        return request
+
+    async with running(dev=True, unary={"Call": handler}, streams={"Watch": handler}) as one:
+        one.edge.drain.give()
+        refusal = await refusal_of(one.edge.stream("Watch"))
+        assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNAVAILABLE, "DRAINING")
+        assert refusal.retry_after == 1.0
+        assert (await one.edge.unary("Call", "x")).value == "x"
+
+
+async def test_streams_that_do_not_listen_are_cut_at_the_end_of_the_grace() -> None:
+    ended = asyncio.Event()
+
+    async def deaf(request: StringValue, context: Any) -> None:
+        try:
+            await context.accept()
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with running(dev=True, grace=0.2, streams={"Watch": deaf}) as one:
+        stream = one.edge.stream("Watch")
+        await stream.initial_metadata()
+        async with asyncio.timeout(3):
+            await one.server.stop()
+            await ended.wait()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stream.read()
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_it_serves_until_told_to_stop() -> None:
+    async with running(dev=True) as one:
+        stop = asyncio.Event()
+        serving = asyncio.create_task(one.server.serve_until(stop))
+        assert await one.health() == "NOT_SERVING"
+        assert not serving.done()
+        stop.set()
+        async with asyncio.timeout(5):
+            await serving

@@ -1,0 +1,167 @@
+"""A gRPC client for tests: plain generated stubs, and few words for what tests do all the time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from agent_runtime.v1 import (
+    agent_service_pb2_grpc,
+    input_pb2,
+    message_service_pb2,
+    message_service_pb2_grpc,
+    session_event_pb2,
+    session_pb2,
+    session_service_pb2,
+    session_service_pb2_grpc,
+    session_stream_pb2,
+)
+from services.domain.ids import new_id
+
+Event = session_event_pb2.SessionEvent
+Item = message_service_pb2.SendMessageResponse
+Watched = session_stream_pb2.WatchSessionResponse
+D = TypeVar("D", error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, error_details_pb2.RetryInfo)
+
+
+class RuntimeClient:
+    """One owner's view of one server. `owner` is named as a gateway would; in development mode everyone is one."""
+
+    def __init__(self, channel: grpc.aio.Channel, owner: str = "") -> None:
+        self.owner = owner or new_id("owner")
+        self.metadata = (("x-owner-id", self.owner),)
+        self.sessions = session_service_pb2_grpc.SessionServiceStub(channel)
+        self.agents = agent_service_pb2_grpc.AgentServiceStub(channel)
+        self.messages = message_service_pb2_grpc.MessageServiceStub(channel)
+
+    async def new_session(self, **fields: object) -> session_pb2.Session:
+        request = session_service_pb2.CreateSessionRequest(**fields)  # type: ignore[arg-type]
+        return (await self.sessions.CreateSession(request, metadata=self.metadata)).session
+
+    async def session(self, session_id: str) -> session_pb2.Session:
+        request = session_service_pb2.GetSessionRequest(session_id=session_id)
+        return (await self.sessions.GetSession(request, metadata=self.metadata)).session
+
+    def send(
+        self,
+        session_id: str,
+        words: str,
+        *,
+        request_id: str = "",
+        after_sequence: int | None = None,
+        detach: bool = False,
+    ) -> grpc.aio.UnaryStreamCall[message_service_pb2.SendMessageRequest, Item]:
+        """Sends a user message; the call is the stream of what comes of it."""
+        request = message_service_pb2.SendMessageRequest(
+            session_id=session_id,
+            request_id=request_id,
+            user_message=input_pb2.UserMessage(text=words),
+            after_sequence=after_sequence,
+            detach=detach,
+        )
+        return self.messages.SendMessage(request, metadata=self.metadata)
+
+    async def ask(self, session_id: str, words: str, **options: object) -> list[Event]:
+        """Sends a user message and returns all events of its stream."""
+        return [item.event async for item in self.send(session_id, words, **options)]  # type: ignore[arg-type]
+
+    def watch(
+        self,
+        session_id: str,
+        *,
+        after_sequence: int | None = None,
+        snapshot: bool = False,
+        stop_at_head: bool = False,
+    ) -> grpc.aio.UnaryStreamCall[session_stream_pb2.WatchSessionRequest, Watched]:
+        request = session_stream_pb2.WatchSessionRequest(
+            session_id=session_id, after_sequence=after_sequence, snapshot=snapshot, stop_at_head=stop_at_head
+        )
+        return self.messages.WatchSession(request, metadata=self.metadata)
+
+    async def log(self, session_id: str, after: int = 0) -> list[Event]:
+        """The events of the session's log behind a number, up to its end."""
+        watched = self.watch(session_id, after_sequence=after, stop_at_head=True)
+        return [item.event async for item in watched if item.HasField("event")]
+
+    async def turn(self, session_id: str, turn_id: str) -> message_service_pb2.GetTurnResponse:
+        request = message_service_pb2.GetTurnRequest(session_id=session_id, turn_id=turn_id)
+        return await self.messages.GetTurn(request, metadata=self.metadata)
+
+    async def cancel(
+        self, session_id: str, turn_id: str, request_id: str = ""
+    ) -> message_service_pb2.CancelTurnResponse:
+        request = message_service_pb2.CancelTurnRequest(session_id=session_id, turn_id=turn_id, request_id=request_id)
+        return await self.messages.CancelTurn(request, metadata=self.metadata)
+
+
+@asynccontextmanager
+async def connected(address: str, owner: str = "") -> AsyncIterator[RuntimeClient]:
+    """A client with a channel of its own."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        yield RuntimeClient(channel, owner)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A gRPC error as a careful client reads it."""
+
+    code: grpc.StatusCode
+    message: str
+    reason: str
+    metadata: dict[str, str]
+    fields: dict[str, str]
+    retry_seconds: float | None
+
+
+@asynccontextmanager
+async def refused() -> AsyncIterator[Callable[[], Refusal]]:
+    """`async with refused() as refusal: …` expects a gRPC error inside and hands it over as `refusal()`."""
+    caught: list[grpc.aio.AioRpcError] = []
+    try:
+        yield lambda: refusal_of(caught[0])
+    except grpc.aio.AioRpcError as error:
+        caught.append(error)
+    else:
+        raise AssertionError("the call was not refused")
+
+
+def refusal_of(error: grpc.aio.AioRpcError) -> Refusal:
+    """The error with its rich details, empty where there are none."""
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    details = list(status.details) if status is not None else []
+    info = _detail(details, error_details_pb2.ErrorInfo)
+    bad = _detail(details, error_details_pb2.BadRequest)
+    retry = _detail(details, error_details_pb2.RetryInfo)
+    return Refusal(
+        code=error.code(),
+        message=error.details() or "",
+        reason=info.reason if info else "",
+        metadata=dict(info.metadata) if info else {},
+        fields={violation.field: violation.description for violation in bad.field_violations} if bad else {},
+        retry_seconds=retry.retry_delay.ToNanoseconds() / 1e9 if retry else None,
+    )
+
+
+def _detail(details: list[any_pb2.Any], kind: type[D]) -> D | None:
+    for packed in details:
+        message = kind()
+        if packed.Unpack(message):
+            return message
+    return None
+
+
+def kinds(events: list[Event]) -> list[str]:
+    """What each event is, by the name of its payload."""
+    return [event.WhichOneof("payload") or "" for event in events]
+
+
+def text_of(events: list[Event]) -> str:
+    """The text that the events stream."""
+    return "".join(event.text_delta.text for event in events)
