@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from devtools.scripted_model import ScriptedModel, gate, reasoning, reply, text
-from tests.support.runtime_client import RuntimeClient, kinds, refused, text_of
+from tests.support.runtime_client import Event, RuntimeClient, ended, kinds, read_until, refused, said, text_of
 
 
 async def test_an_answer_arrives_piece_by_piece_and_ends_with_the_whole(
@@ -43,13 +43,8 @@ async def test_two_watchers_and_the_sender_see_the_same(client: RuntimeClient, m
     await model.play(reply(text("the same for everyone", chunk_delay=0.01)))
     session = await client.new_session()
 
-    async def watch() -> list[object]:
-        seen = []
-        async for item in client.watch(session.id, after_sequence=0):
-            seen.append(item.event)
-            if item.event.HasField("turn_completed"):
-                return seen
-        raise AssertionError("the watch ended before the turn")
+    async def watch() -> list[Event]:
+        return await read_until(client.watch(session.id, after_sequence=0), ended)
 
     one, other, sender = await asyncio.gather(watch(), watch(), client.ask(session.id, "hello"))
     assert one == other == sender
@@ -68,22 +63,13 @@ async def test_a_snapshot_in_the_middle_of_an_answer_and_what_follows_make_the_w
 ) -> None:
     await model.play(reply(text("before the gate "), gate("go"), text("and after it")))
     session = await client.new_session()
-    sender = client.send(session.id, "go on")
-    streamed = ""
-    async for item in sender:
-        streamed += item.event.text_delta.text
-        if streamed == "before the gate ":
-            break
+    await read_until(client.send(session.id, "go on"), said("before the gate "))
     watch = client.watch(session.id, snapshot=True)
     snapshot = (await watch.read()).snapshot
     assert snapshot.partial_message.text == "before the gate "
     assert snapshot.active_turn.id == snapshot.session.active_turn_id != ""
     await model.release("go")
-    rest = []
-    async for item in watch:
-        rest.append(item.event)
-        if item.event.HasField("turn_completed"):
-            break
+    rest = await read_until(watch, ended)
     assert rest[0].sequence == snapshot.as_of_sequence + 1
     assert rest[0].text_delta.message_id == snapshot.partial_message.message_id
     assert snapshot.partial_message.text + text_of(rest) == rest[-1].turn_completed.result_text
@@ -97,9 +83,7 @@ async def test_closing_the_stream_does_not_stop_the_turn(client: RuntimeClient, 
     await model.held("later")
     call.cancel()
     await model.release("later")
-    async for item in client.watch(session.id, after_sequence=first.sequence):
-        if item.event.HasField("turn_completed"):
-            break
+    await read_until(client.watch(session.id, after_sequence=first.sequence), ended)
     turn = (await client.turn(session.id, first.turn_id)).turn
     assert turn.result_text == "still here"
     assert (await model.counts())["calls"] == 1
@@ -145,9 +129,7 @@ async def test_a_detached_call_ends_with_the_acceptance(client: RuntimeClient, m
     accepted = await client.ask(session.id, "go", detach=True)
     assert kinds(accepted) == ["input_accepted"]
     await model.release("later")
-    async for item in client.watch(session.id, after_sequence=1):
-        if item.event.HasField("turn_completed"):
-            return
+    await read_until(client.watch(session.id, after_sequence=1), ended)
 
 
 async def test_a_second_turn_at_the_same_time_is_refused_and_names_the_first(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from agent_runtime.v1 import error_reason_pb2, message_pb2, turn_pb2
 from devtools.runtime_process import RuntimeProcess
 from devtools.scripted_model import (
     ScriptedModel,
@@ -14,26 +17,21 @@ from devtools.scripted_model import (
     text,
     tool_calls,
 )
-from tests.support.runtime_client import RuntimeClient, connected, kinds, refused, text_of
+from tests.support.runtime_client import RuntimeClient, connected, kinds, read_rest, read_until, refused, said, text_of
 
 
 async def test_cancel_stops_the_turn_and_the_request_to_the_model(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(text("so far so good "), gate("never"), text("not this")))
     session = await client.new_session()
     sender = client.send(session.id, "go")
-    streamed, turn_id = "", ""
-    async for item in sender:
-        turn_id = item.event.turn_id
-        streamed += item.event.text_delta.text
-        if streamed == "so far so good ":
-            break
+    turn_id = (await read_until(sender, said("so far so good ")))[0].turn_id
     cancelled = (await client.cancel(session.id, turn_id)).turn
     assert (await model.counts("closed_early", at_least=1))["closed_early"] == 1
-    rest = [item.event async for item in sender]
+    rest = [item.event for item in await read_rest(sender)]
     assert kinds(rest) == ["message_added", "turn_cancelled"]
     assert rest[0].message_added.message.content == "so far so good "
-    assert rest[0].message_added.message.state == 2  # incomplete
-    assert cancelled.state == (await client.turn(session.id, turn_id)).turn.state == 5  # cancelled
+    assert rest[0].message_added.message.state == message_pb2.MESSAGE_STATE_INCOMPLETE
+    assert cancelled.state == (await client.turn(session.id, turn_id)).turn.state == turn_pb2.TURN_STATE_CANCELLED
     async with refused() as refusal:
         await client.cancel(session.id, turn_id)
     assert refusal().reason == "TURN_NOT_ACTIVE"
@@ -55,19 +53,22 @@ async def test_a_failing_model_fails_the_turn_with_a_reason_and_the_session_goes
     await model.play(refusal(500), reply(text("back again")))
     session = await client.new_session()
     failed = (await client.ask(session.id, "hello?"))[-1].turn_failed
-    assert failed.reason == 39 or failed.resumable
+    assert failed.reason == error_reason_pb2.ERROR_REASON_LLM_UNAVAILABLE
+    assert failed.resumable
     assert text_of(await client.ask(session.id, "and now?")) == "back again"
     assert (await model.counts())["refused"] == 0
 
 
 async def test_text_before_a_fault_is_kept_and_marked_incomplete(client: RuntimeClient, model: ScriptedModel) -> None:
-    await model.play(reply(text("half an ans", chunk_delay=0.01), text("wer"), fault=fault.reset_after(900)))
+    await model.play(
+        reply(text("half an answer is better than none " * 4, chunk_delay=0.01), fault=fault.reset_after(1500))
+    )
     session = await client.new_session()
     events = await client.ask(session.id, "hello?")
     assert kinds(events)[-2:] == ["message_added", "turn_failed"]
     kept = events[-2].message_added.message
     assert kept.content == text_of(events) != ""
-    assert kept.state == 2  # incomplete
+    assert kept.state == message_pb2.MESSAGE_STATE_INCOMPLETE
 
 
 async def test_a_tool_nobody_offered_is_refused_to_the_model_which_answers(
@@ -86,16 +87,13 @@ async def test_a_tool_nobody_offered_is_refused_to_the_model_which_answers(
 
 async def test_after_kill_9_in_mid_answer_the_turn_finishes_and_nothing_seen_is_lost(database_url: str) -> None:
     words = "these words were seen before the crash "
-    async with running_scripted_model(
-        reply(text(words), gate("crash")), reply(text("and these after it"))
-    ) as model, RuntimeProcess(database_url, model.url, {"LEASE": "2"}) as runtime:
+    async with (
+        running_scripted_model(reply(text(words), gate("crash")), reply(text("and these after it"))) as model,
+        RuntimeProcess(database_url, model.url, {"LEASE": "2"}) as runtime,
+    ):
         async with connected(runtime.address, "me") as client:
             session = await client.new_session()
-            seen = []
-            async for item in client.send(session.id, "go", request_id="r-1"):
-                seen.append(item.event)
-                if text_of(seen) == words:
-                    break
+            seen = await read_until(client.send(session.id, "go", request_id="r-1"), said(words))
             await runtime.kill()
         await runtime.start()
         async with connected(runtime.address, "me") as client:
@@ -115,27 +113,20 @@ async def test_after_kill_9_in_mid_answer_the_turn_finishes_and_nothing_seen_is_
 
 
 async def test_a_graceful_stop_ends_streams_with_a_cursor_and_the_turn_finishes_later(database_url: str) -> None:
-    async with running_scripted_model(
-        reply(text("before "), gate("stop")), reply(text("after the restart"))
-    ) as model, RuntimeProcess(database_url, model.url) as runtime:
+    async with (
+        running_scripted_model(reply(text("before "), gate("stop")), reply(text("after the restart"))) as model,
+        RuntimeProcess(database_url, model.url) as runtime,
+    ):
         async with connected(runtime.address, "me") as client:
             session = await client.new_session()
-            call_ = client.send(session.id, "go", request_id="r-1")
-            seen = []
-            async for item in call_:
-                seen.append(item.event)
-                if text_of(seen) == "before ":
-                    break
-            exit_code = await _stopped(runtime)
-            drained = await call_.read()
+            stream = client.send(session.id, "go", request_id="r-1")
+            seen = await read_until(stream, said("before "))
+            stopping = asyncio.ensure_future(runtime.terminate())
+            (drained,) = await read_rest(stream)
             assert drained.drain.resume_after_sequence == seen[-1].sequence
-            assert exit_code == 0
+            assert await stopping == 0
         await runtime.start()
         async with connected(runtime.address, "me") as client:
             rest = await client.ask(session.id, "go", request_id="r-1", after_sequence=seen[-1].sequence)
             assert rest[0].sequence == seen[-1].sequence + 1
             assert rest[-1].turn_completed.result_text == "after the restart"
-
-
-async def _stopped(runtime: RuntimeProcess) -> int:
-    return await runtime.terminate()

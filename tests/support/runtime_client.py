@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf import any_pb2
@@ -165,3 +165,33 @@ def kinds(events: list[Event]) -> list[str]:
 def text_of(events: list[Event]) -> str:
     """The text that the events stream."""
     return "".join(event.text_delta.text for event in events)
+
+
+async def read_until(call: grpc.aio.UnaryStreamCall[Any, Any], done: Callable[[list[Event]], bool]) -> list[Event]:
+    """The events of a stream up to the one that makes `done` true of them; the stream stays open."""
+    seen: list[Event] = []
+    while not done(seen):
+        item = await call.read()
+        if item is grpc.aio.EOF:
+            raise AssertionError("the stream ended too early")
+        if item.HasField("event"):
+            seen.append(item.event)
+    return seen
+
+
+async def read_rest(call: grpc.aio.UnaryStreamCall[Any, Any]) -> list[Any]:
+    """What a stream still says until it ends."""
+    items = []
+    while (item := await call.read()) is not grpc.aio.EOF:
+        items.append(item)
+    return items
+
+
+def ended(events: list[Event]) -> bool:
+    """Whether the last event ends a turn."""
+    return bool(events) and events[-1].WhichOneof("payload") in ("turn_completed", "turn_failed", "turn_cancelled")
+
+
+def said(words: str) -> Callable[[list[Event]], bool]:
+    """Whether the events have streamed exactly these words."""
+    return lambda events: text_of(events) == words
