@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from services.application.event_feed import EventFeed
 from services.application.ports import Clock, LogPage, SessionSnapshot
+from services.domain.errors import SessionNotFoundError
 from services.domain.session_events import SessionDeleted, SessionEvent
 
 
@@ -114,6 +115,13 @@ class EventStream:
         """Seconds this stream may still live."""
         return 0.0 if self._feed.draining else ends_at - self._clock.monotonic()
 
+    async def _snapshot_after_gap(self) -> list[SessionSnapshot]:
+        """What the cleared numbers have left; nothing when the session is deleted, which the log is about to say."""
+        try:
+            return [await self._snapshot()] if self._snapshot is not None else []
+        except SessionNotFoundError:
+            return []
+
     async def _batch(self, before: int, page: LogPage) -> tuple[list[Item], bool]:
         batch: list[Item] = []
         for item in _with_gaps(before, page):
@@ -122,8 +130,8 @@ class EventStream:
                 return batch, True
             if self._ends_with(item):
                 return batch, True
-            if isinstance(item, Gap) and item.reason is GapReason.CLEARED and self._snapshot is not None:
-                batch.append(await self._snapshot())
+            if isinstance(item, Gap) and item.reason is GapReason.CLEARED:
+                batch.extend(await self._snapshot_after_gap())
         return batch, False
 
 

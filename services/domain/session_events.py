@@ -202,6 +202,9 @@ class SessionDeleted:
 
 
 Delta = TextDelta | ReasoningDelta
+MAX_DELTA_BYTES = 16 * 1024
+"""The longest text of one delta, in bytes of UTF-8."""
+
 Payload = (
     InputAccepted
     | TurnStarted

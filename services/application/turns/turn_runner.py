@@ -34,8 +34,9 @@ from services.domain.model_exchange import (
     TextFragment,
 )
 from services.domain.policies.history import valid_history
+from services.domain.policies.pieces import pieces_of
 from services.domain.session_change import SessionChange
-from services.domain.session_events import Delta, NewEvent, ReasoningDelta, TextDelta
+from services.domain.session_events import MAX_DELTA_BYTES, NewEvent, ReasoningDelta, TextDelta
 from services.domain.turn import Turn, TurnState
 
 logger = logging.getLogger(__name__)
@@ -120,15 +121,15 @@ class TurnRunner:
         if turn.attempt is None:
             raise AssertionError("a running turn always has an attempt")
         message_id = turn.attempt.message_id
-        delta: Delta
+        if not isinstance(event, TextFragment | ReasoningFragment):
+            return
         if isinstance(event, TextFragment):
             said(event.text)
-            delta = TextDelta(message_id, event.text)
-        elif isinstance(event, ReasoningFragment):
-            delta = ReasoningDelta(message_id, event.text)
-        else:
-            return
-        await self._writer.write(claim, NewEvent(delta, self._clock.now(), turn.correlation_id, turn.id))
+        for piece in pieces_of(event.text, MAX_DELTA_BYTES):
+            delta = (
+                TextDelta(message_id, piece) if isinstance(event, TextFragment) else ReasoningDelta(message_id, piece)
+            )
+            await self._writer.write(claim, NewEvent(delta, self._clock.now(), turn.correlation_id, turn.id))
 
     async def _request(self, claim: Claim, turn: Turn) -> ModelRequest:
         agent = self._agents.get(turn.agent)

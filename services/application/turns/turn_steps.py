@@ -92,6 +92,7 @@ def take_answer(change: SessionChange, answer: ModelAnswer, caps: TurnCaps) -> N
                 reasoning=answer.reasoning,
                 tool_calls=calls,
                 complete=answer.finish_reason is not FinishReason.CONTENT_FILTER,
+                metadata={"refusal": "true"} if answer.refusal else {},
             )
         )
     change.append(UsageReported(answer.usage, answer.model), turn_id=turn.id)
@@ -158,6 +159,7 @@ def recover_turn(change: SessionChange, *, unattended: bool = False) -> None:
     if not (change.loaded.orphaned or unattended):
         return
     turn, lost = change.turn, _attempt(change.turn)
+    change.correlation_id = turn.correlation_id
     again = Attempt(lost.number + 1, new_id("msg"))
     change.append(AttemptRestarted(lost.message_id, again.number, AttemptRestartReason.RECOVERY), turn_id=turn.id)
     change.turn = replace(turn, attempt=again)

@@ -9,12 +9,16 @@ from services.infrastructure.persistence.database import Database
 from services.infrastructure.persistence.database_clock import database_seconds
 from services.infrastructure.persistence.tables import replicas, session_heads, sessions
 
+_FOREVER = 3.2e9
 _FORGOTTEN_AFTER = 86_400.0  # seconds after which a dead incarnation's row is dropped
 
 
 class SqlLeases:
-    """The `Leases` of both databases. `sole` is for a database that one process holds alone (SQLite's lock file):
-    then whoever registers knows that every earlier incarnation is dead."""
+    """The `Leases` of both databases.
+
+    `sole` is for a database that one process holds alone (SQLite behind its lock file): whoever registers knows that
+    every earlier incarnation is dead, and its own lease lasts as long as the lock.
+    """
 
     def __init__(self, database: Database, *, sole: bool) -> None:
         self._database = database
@@ -28,7 +32,7 @@ class SqlLeases:
                 connection.execute(
                     delete(replicas).where(replicas.c.expires_at < database_seconds() - _FORGOTTEN_AFTER)
                 )
-            expires = database_seconds() + seconds
+            expires = database_seconds() + (_FOREVER if self._sole else seconds)
             connection.execute(insert(replicas).values(incarnation=incarnation, expires_at=expires))
 
         await self._database.write(unit, repeatable=False)
@@ -42,7 +46,8 @@ class SqlLeases:
             )
             return connection.execute(statement).rowcount == 1
 
-        if not await self._database.write_statement(renewed):
+        # A lease that ends with the file's lock needs no renewal, and an idle embedded server should not write.
+        if not self._sole and not await self._database.write_statement(renewed):
             return None
         return await self._database.read(lambda connection: _owned(connection, incarnation))
 

@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 
 from services.application.ports import Claim, Clock, FencedError
 from services.domain.errors import RuntimeServiceError
-from services.domain.session_events import NewEvent, ReasoningDelta, SessionEvent, TextDelta
+from services.domain.session_events import MAX_DELTA_BYTES, NewEvent, ReasoningDelta, SessionEvent, TextDelta
 from services.infrastructure.persistence.database import Database
 from services.infrastructure.persistence.flush import Batch, Fenced, Locked, Outcome, Written, flush
 from services.infrastructure.persistence.rows import numbered
 
 logger = logging.getLogger(__name__)
 
-_MAX_DELTA_BYTES = 16 * 1024
 _MAX_WAITING_BYTES = 1024 * 1024
 _RETRY_DELAY = 0.25
 
@@ -50,6 +49,7 @@ class _Stream:
 
     def put_back(self, events: Sequence[NewEvent]) -> None:
         self.waiting[:0] = events
+        self.waiting_bytes += sum(_size(event) for event in events)
 
     def fail(self, failure: Exception) -> None:
         self.failure = failure
@@ -65,7 +65,6 @@ class Held:
         self._stream = stream
         self.flushed = stream.flushed
         self.waiting = tuple(stream.waiting)
-        self._bytes = stream.waiting_bytes
         self._done = False
         stream.waiting = []
         stream.waiting_bytes = 0
@@ -78,7 +77,6 @@ class Held:
     def _end(self) -> None:
         if not self._done:
             self._stream.put_back(self.waiting)
-            self._stream.waiting_bytes += self._bytes
 
 
 class GroupLogWriter:
@@ -104,16 +102,12 @@ class GroupLogWriter:
 
     async def write(self, claim: Claim, delta: NewEvent) -> None:
         stream = self._of(claim)
-        payload = delta.payload
-        if not isinstance(payload, TextDelta | ReasoningDelta):
-            raise TypeError("only deltas may wait; anything else is a step")
-        size = len(payload.text.encode())
         joined = _join(stream.waiting[-1], delta) if stream.waiting and not stream.held else None
         if joined is not None:
             stream.waiting[-1] = joined
         else:
             stream.waiting.append(delta)
-        stream.waiting_bytes += size
+        stream.waiting_bytes += _size(delta)
         self._wake.set()
         while stream.waiting_bytes > _MAX_WAITING_BYTES:
             stream.settled.clear()
@@ -223,6 +217,13 @@ class GroupLogWriter:
         stream.settled.set()
 
 
+def _size(event: NewEvent) -> int:
+    """Bytes of a delta's text. Raises TypeError for what is no delta: anything else is a step and never waits."""
+    if not isinstance(event.payload, TextDelta | ReasoningDelta):
+        raise TypeError("only deltas may wait")
+    return len(event.payload.text.encode())
+
+
 def _join(last: NewEvent, delta: NewEvent) -> NewEvent | None:
     """Two deltas of one message that wait for the same flush become one, up to the size limit of a delta."""
     first, second = last.payload, delta.payload
@@ -232,7 +233,7 @@ def _join(last: NewEvent, delta: NewEvent) -> NewEvent | None:
         joined = ReasoningDelta(first.message_id, first.text + second.text)
     else:
         return None
-    if first.message_id != second.message_id or len(joined.text.encode()) > _MAX_DELTA_BYTES:
+    if first.message_id != second.message_id or len(joined.text.encode()) > MAX_DELTA_BYTES:
         return None
     return NewEvent(joined, last.event_time, last.correlation_id, last.turn_id)
 

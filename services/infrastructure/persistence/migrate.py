@@ -17,7 +17,7 @@ _LOCK = 0x4147_5254  # an arbitrary number that all replicas agree on
 
 
 async def migrate(database: Database) -> None:
-    """Applies what is missing, in one transaction. A second process waits for the first and then finds nothing to do."""
+    """Applies what is missing, in one transaction; a second process waits for the first, then finds nothing to do."""
     await database.write(_upgrade, repeatable=True)
 
 
