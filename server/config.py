@@ -66,16 +66,6 @@ class Sizes(BaseModel):
 
     grpc_message: Bytes = Field(ByteSize(8 << 20), description="One gRPC message, each way.")
     user_message: Bytes = Field(ByteSize(256 << 10), description="The text of one user message.")
-    assistant_message: Bytes = Field(ByteSize(1 << 20), description="Text and reasoning of one model answer.")
-    tool_arguments: Bytes = Field(ByteSize(1 << 20), description="Arguments of one tool call, and of all in an answer.")
-    tool_result: Bytes = Field(ByteSize(1 << 20), description="One tool result; a larger one is refused.")
-    display: Bytes = Field(ByteSize(64 << 10), description="What an approver is shown of a tool call.")
-    delta: Bytes = Field(
-        ByteSize(16 << 10), description="One streamed fragment; waiting fragments are joined up to it."
-    )
-    event: Bytes = Field(ByteSize(3 << 20), description="Any one event.")
-    page: Bytes = Field(ByteSize(1 << 20), description="One page of a list; a page holds at least one item.")
-    snapshot: Bytes = Field(ByteSize(4 << 20), description="A session snapshot.")
 
 
 class Settings(BaseSettings):

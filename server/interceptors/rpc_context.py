@@ -9,6 +9,8 @@ from typing import Any, Never
 
 import grpc
 
+_ABORT_SECONDS = 5.0
+
 Metadata = tuple[tuple[str, str | bytes], ...]
 
 
@@ -50,9 +52,16 @@ class RpcContext:
         self.messages_sent += 1
 
     async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Metadata = ()) -> Never:
-        """Ends the call with an error by raising AbortError, which every caller lets pass."""
+        """Ends the call with an error by raising AbortError, which every caller lets pass.
+
+        A peer that reads nothing gets the error when it does, but does not keep the handler.
+        """
         self.aborted_with = code
-        await self._inner.abort(code, details, (*self.answer_metadata, *trailing_metadata))
+        try:
+            async with asyncio.timeout(_ABORT_SECONDS):
+                await self._inner.abort(code, details, (*self.answer_metadata, *trailing_metadata))
+        except TimeoutError:
+            raise grpc.aio.AbortError from None
 
     @contextmanager
     def _hang_up_as_cancellation(self) -> Iterator[None]:

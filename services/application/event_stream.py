@@ -78,7 +78,8 @@ class EventStream:
         snapshot: Callable[[], Awaitable[SessionSnapshot]] | None = None,
     ) -> None:
         self._feed = feed
-        self._cursor = feed.subscribe(session_key, after)
+        self._session_key = session_key
+        self._after = after
         self._clock = clock
         self._settings = settings
         self._ends_with = ends_with
@@ -88,7 +89,7 @@ class EventStream:
 
     async def items(self) -> AsyncGenerator[list[Item], None]:
         """Batches of what comes next, until the end; never empty."""
-        cursor = self._cursor
+        cursor = self._feed.subscribe(self._session_key, self._after)
         ends_at = self._clock.monotonic() + self._settings.max_age
         try:
             if self._opening is not None:

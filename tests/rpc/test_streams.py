@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from devtools.scripted_model import ScriptedModel, gate, reasoning, reply, text
 from tests.support.runtime_client import Event, RuntimeClient, ended, kinds, read_until, refused, said, text_of
@@ -65,7 +66,8 @@ async def test_a_snapshot_in_the_middle_of_an_answer_and_what_follows_make_the_w
     session = await client.new_session()
     await read_until(client.send(session.id, "go on"), said("before the gate "))
     watch = client.watch(session.id, snapshot=True)
-    snapshot = (await watch.read()).snapshot
+    opening: Any = await watch.read()
+    snapshot = opening.snapshot
     assert snapshot.partial_message.text == "before the gate "
     assert snapshot.active_turn.id == snapshot.session.active_turn_id != ""
     await model.release("go")
@@ -79,7 +81,7 @@ async def test_closing_the_stream_does_not_stop_the_turn(client: RuntimeClient, 
     await model.play(reply(text("still "), gate("later"), text("here")))
     session = await client.new_session()
     call = client.send(session.id, "go")
-    first = (await call.read()).event
+    (first,) = await read_until(call, lambda events: len(events) == 1)
     await model.held("later")
     call.cancel()
     await model.release("later")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -13,11 +13,13 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from agent_runtime.v1 import (
+    agent_service_pb2,
     agent_service_pb2_grpc,
     input_pb2,
     message_service_pb2,
     message_service_pb2_grpc,
     session_event_pb2,
+    session_history_pb2,
     session_pb2,
     session_service_pb2,
     session_service_pb2_grpc,
@@ -48,6 +50,42 @@ class RuntimeClient:
     async def session(self, session_id: str) -> session_pb2.Session:
         request = session_service_pb2.GetSessionRequest(session_id=session_id)
         return (await self.sessions.GetSession(request, metadata=self.metadata)).session
+
+    async def update(self, session_id: str, **fields: Any) -> session_pb2.Session:
+        request = session_service_pb2.UpdateSessionRequest(session_id=session_id, **fields)
+        return (await self.sessions.UpdateSession(request, metadata=self.metadata)).session
+
+    async def deactivate(self, session_id: str, **fields: Any) -> session_pb2.Session:
+        request = session_service_pb2.DeactivateSessionRequest(session_id=session_id, **fields)
+        return (await self.sessions.DeactivateSession(request, metadata=self.metadata)).session
+
+    async def activate(self, session_id: str, **fields: Any) -> session_pb2.Session:
+        request = session_service_pb2.ActivateSessionRequest(session_id=session_id, **fields)
+        return (await self.sessions.ActivateSession(request, metadata=self.metadata)).session
+
+    async def clear(self, session_id: str, request_id: str = "") -> session_history_pb2.ClearMessagesResponse:
+        request = session_history_pb2.ClearMessagesRequest(session_id=session_id, request_id=request_id)
+        return await self.sessions.ClearMessages(request, metadata=self.metadata)
+
+    async def delete(self, session_id: str, request_id: str = "") -> None:
+        request = session_service_pb2.DeleteSessionRequest(session_id=session_id, request_id=request_id)
+        await self.sessions.DeleteSession(request, metadata=self.metadata)
+
+    async def list_sessions(self, **filters: Any) -> session_service_pb2.ListSessionsResponse:
+        request = session_service_pb2.ListSessionsRequest(**filters)
+        return await self.sessions.ListSessions(request, metadata=self.metadata)
+
+    async def list_messages(self, session_id: str, **filters: Any) -> session_history_pb2.ListMessagesResponse:
+        request = session_history_pb2.ListMessagesRequest(session_id=session_id, **filters)
+        return await self.sessions.ListMessages(request, metadata=self.metadata)
+
+    async def list_turns(self, session_id: str, **filters: Any) -> message_service_pb2.ListTurnsResponse:
+        request = message_service_pb2.ListTurnsRequest(session_id=session_id, **filters)
+        return await self.messages.ListTurns(request, metadata=self.metadata)
+
+    async def usage_stats(self, **filters: Any) -> agent_service_pb2.GetAgentUsageStatsResponse:
+        request = agent_service_pb2.GetAgentUsageStatsRequest(**filters)
+        return await self.agents.GetAgentUsageStats(request, metadata=self.metadata)
 
     def send(
         self,
@@ -99,6 +137,14 @@ class RuntimeClient:
     ) -> message_service_pb2.CancelTurnResponse:
         request = message_service_pb2.CancelTurnRequest(session_id=session_id, turn_id=turn_id, request_id=request_id)
         return await self.messages.CancelTurn(request, metadata=self.metadata)
+
+
+async def every_page(list_page: Callable[[str], Awaitable[Any]]) -> list[Any]:
+    """The answers of a list from the first page to the last; `list_page` is given the page token."""
+    pages = [await list_page("")]
+    while token := pages[-1].next_page_token:
+        pages.append(await list_page(token))
+    return pages
 
 
 @asynccontextmanager
@@ -171,7 +217,7 @@ async def read_until(call: grpc.aio.UnaryStreamCall[Any, Any], done: Callable[[l
     """The events of a stream up to the one that makes `done` true of them; the stream stays open."""
     seen: list[Event] = []
     while not done(seen):
-        item = await call.read()
+        item: Any = await call.read()
         if item is grpc.aio.EOF:
             raise AssertionError("the stream ended too early")
         if item.HasField("event"):

@@ -23,19 +23,24 @@ class CancelTurn:
     async def execute(
         self, principal: Principal, *, session_id: str, turn_id: str, request_id: str, correlation_id: str
     ) -> TurnView:
-        """The cancelled turn. Raises SessionNotFoundError, TurnNotFoundError, TurnNotActiveError,
-        RequestIdReusedError.
+        """The cancelled turn; without a turn id, whichever is active.
+
+        Raises SessionNotFoundError, TurnNotFoundError, TurnNotActiveError, RequestIdReusedError.
         """
-        await self._reads.turn(principal.owner_id, session_id, turn_id)
-        await uninterrupted(self._cancel(principal, session_id, turn_id, request_id, correlation_id))
-        return await self._reads.turn(principal.owner_id, session_id, turn_id)
+        if turn_id:
+            await self._reads.turn(principal.owner_id, session_id, turn_id)
+        cancelled_id = await uninterrupted(self._cancel(principal, session_id, turn_id, request_id, correlation_id))
+        return await self._reads.turn(principal.owner_id, session_id, cancelled_id)
 
     async def _cancel(
         self, principal: Principal, session_id: str, turn_id: str, request_id: str, correlation_id: str
-    ) -> None:
+    ) -> str:
         def decide(change: SessionChange) -> None:
-            if change.turn is None or change.turn.id != turn_id:
+            if change.turn is None:
+                raise TurnNotActiveError("no turn is active", metadata={"turn_id": turn_id} if turn_id else {})
+            if turn_id not in ("", change.turn.id):
                 raise TurnNotActiveError("the turn has ended", metadata={"turn_id": turn_id})
+            change.outcome = change.turn.id
             cancel_turn(change, cause=CancelCause.USER, cancelled_by=principal.name)
 
         key = key_for(principal, "CancelTurn", request_id, session_id=session_id, turn_id=turn_id)
@@ -44,3 +49,4 @@ class CancelTurn:
         )
         if committed.session is not None and not committed.repeated:
             self._turns.stop_session(committed.session.session.key)
+        return committed.outcome

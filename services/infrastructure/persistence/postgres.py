@@ -37,7 +37,7 @@ class PostgresDatabase:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=2,
-            pool_pre_ping=False,
+            hide_parameters=True,  # errors are logged, and parameters hold what people wrote
             connect_args={
                 "timeout": 3,
                 "command_timeout": 5,

@@ -30,18 +30,18 @@ def read_sessions(
     """Most recently active first, in one statement whatever the number of sessions."""
     statement = _views().where(sessions.c.owner_id == owner_id, *_conditions(connection, where))
     if after is not None:
-        activity, session_key = after
-        last = codec.from_microseconds(int(activity))
+        activity, last_id = after
+        last_activity = codec.from_microseconds(int(activity))
         statement = statement.where(
-            tuple_(sessions.c.last_activity_time, sessions.c.session_key) < tuple_(last, int(session_key))
+            tuple_(sessions.c.last_activity_time, sessions.c.session_id) < tuple_(last_activity, str(last_id))
         )
-    order = sessions.c.last_activity_time.desc(), sessions.c.session_key.desc()
+    order = sessions.c.last_activity_time.desc(), sessions.c.session_id.desc()
     rows = connection.execute(statement.order_by(*order).limit(limit + 1)).all()
     return page_of(
         rows,
         limit,
         item=_view_from,
-        key=lambda row: (codec.to_microseconds(row.last_activity_time), row.session_key),
+        key=lambda row: (codec.to_microseconds(row.last_activity_time), row.session_id),
         size=lambda row: len(row.title) + len(row.description) + len(row.labels),
     )
 

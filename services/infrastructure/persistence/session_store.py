@@ -15,6 +15,7 @@ from services.domain.session import Session
 from services.domain.session_change import HeadMove, SessionAggregate, SessionChange
 from services.domain.session_events import SessionEvent
 from services.infrastructure.persistence.database import Database
+from services.infrastructure.persistence.event_log import read_log
 from services.infrastructure.persistence.idempotency import recall, remember
 from services.infrastructure.persistence.log_writer import GroupLogWriter
 from services.infrastructure.persistence.rows import event_from
@@ -68,22 +69,24 @@ class SqlSessionStore:
     ) -> Committed:
         incarnation = self._incarnation()
 
-        def unit(connection: Connection) -> tuple[int, Committed]:
+        def unit(connection: Connection) -> tuple[int, Committed, tuple[SessionEvent, ...]]:
             head = lock_head(connection, owner_id, session_id)
             outcome = recall(connection, key) if key else None
             if outcome is not None:
-                return head.session_key, _repeated(connection, head, outcome)
+                # Perhaps an earlier run of this very unit whose reply was lost: the last event makes readers look.
+                newest = read_log(connection, head.session_key, head.last_sequence - 1).events
+                return head.session_key, _repeated(connection, head, outcome), newest
             loaded = load(connection, head, with_draft_text=with_draft_text)
             change = SessionChange(loaded, now=self._clock.now(), correlation_id=correlation_id)
             decide(change)
             events = write(connection, head, change, incarnation=incarnation, is_step=False)
             if key and not remember(connection, key, head.session_key, change.outcome, change.now):
                 raise RequestIdReusedError  # the same id went to another session at the same moment
-            return head.session_key, _committed(head, change, events)
+            return head.session_key, _committed(head, change, events), events
 
         async def commit_and_publish() -> Committed:
-            session_key, committed = await self._database.write(unit, repeatable=key is not None)
-            self._publish(session_key, committed.events)
+            session_key, committed, events = await self._database.write(unit, repeatable=key is not None)
+            self._publish(session_key, events)
             return committed
 
         return await uninterrupted(commit_and_publish())

@@ -103,6 +103,7 @@ def _engine(path: Path, *, readers: int) -> Engine:
         poolclass=QueuePool,
         pool_size=readers or 1,
         max_overflow=0,
+        hide_parameters=True,  # errors are logged, and parameters hold what people wrote
         # The driver's own transaction handling starts none before a SELECT and so loses updates; ours is explicit.
         connect_args={"isolation_level": None, "check_same_thread": False},
     )

@@ -74,7 +74,7 @@ sessions = Table(
     # A deleted session keeps its id for a while, without content.
     Column("delete_time", UTCDateTime),
     UniqueConstraint("owner_id", "session_id"),
-    Index("ix_sessions_owner_id_last_activity_time", "owner_id", "last_activity_time", "session_key"),
+    Index("ix_sessions_owner_id_last_activity_time", "owner_id", "last_activity_time", "session_id"),
 )
 
 # The sequencer and the fence of a session's log. Written with every flush, so it is kept apart and narrow.

@@ -78,7 +78,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_sessions_owner_id_last_activity_time",
         "sessions",
-        ["owner_id", "last_activity_time", "session_key"],
+        ["owner_id", "last_activity_time", "session_id"],
         unique=False,
     )
 

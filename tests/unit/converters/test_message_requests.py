@@ -1,0 +1,182 @@
+"""Requests about messages and turns that are wrong, or ask for what is not offered yet, are refused at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from agent_runtime.v1 import input_pb2, message_service_pb2
+from agent_runtime.v1 import session_service_pb2 as sessions
+from agent_runtime.v1.input_pb2 import UserMessage
+from agent_runtime.v1.message_service_pb2 import SendMessageRequest
+from agent_runtime.v1.session_stream_pb2 import WatchSessionRequest
+from agent_runtime.v1.tool_pb2 import ClientTool, ClientToolSet
+from agent_runtime.v1.turn_pb2 import TURN_STATE_PAUSED, TURN_STATE_RUNNING, TurnLimits
+from server.converters import limits, message_requests, session_requests
+from server.converters.message_requests import SendMessageFields
+from services.domain.errors import NotImplementedYetError
+from services.domain.turn import TurnState
+from tests.unit.converters.refusals import violations
+
+
+def from_send_message(request: SendMessageRequest) -> SendMessageFields:
+    return message_requests.from_send_message(request, max_text_bytes=limits.USER_MESSAGE_BYTES)
+
+
+def said(text: str = "hello", **fields: str) -> SendMessageRequest:
+    return SendMessageRequest(session_id="s", user_message=UserMessage(text=text, **fields))
+
+
+def test_a_filter_of_a_million_values_costs_nothing() -> None:
+    request = message_service_pb2.ListTurnsRequest(session_id="s")
+    request.states.extend([TURN_STATE_RUNNING] * 1_000_000)
+    assert violations(lambda: message_requests.from_list_turns(request)) == ["states"]
+
+
+def test_turns_are_filtered_by_state() -> None:
+    fields = message_requests.from_list_turns(
+        message_service_pb2.ListTurnsRequest(session_id="s", states=[TURN_STATE_PAUSED])
+    )
+    assert fields["states"] == (TurnState.PAUSED,)
+
+
+def test_a_message_of_a_user() -> None:
+    request = said("hello")
+    request.request_id = "r"
+    request.detach = True
+    request.busy_policy = input_pb2.BUSY_POLICY_REJECT
+    assert from_send_message(request) == {
+        "session_id": "s",
+        "request_id": "r",
+        "text": "hello",
+        "after_sequence": None,
+        "detach": True,
+    }
+
+
+@pytest.mark.parametrize("text", ["", " \n\t", "a\x00b", "я" * (128 * 1024) + "x"])
+def test_a_text_that_is_none_is_refused(text: str) -> None:
+    assert violations(lambda: from_send_message(said(text))) == ["user_message.text"]
+
+
+def test_a_text_may_have_256_kib() -> None:
+    assert from_send_message(said("я" * (128 * 1024)))["text"][0] == "я"
+
+
+def test_an_operator_may_set_another_size() -> None:
+    refused = violations(lambda: message_requests.from_send_message(said("12345"), max_text_bytes=4))
+    assert refused == ["user_message.text"]
+
+
+def test_an_input_is_required() -> None:
+    assert violations(lambda: from_send_message(SendMessageRequest())) == ["session_id", "input"]
+
+
+def test_a_reattachment_needs_its_request_id() -> None:
+    request = said()
+    request.after_sequence = 0
+    assert violations(lambda: from_send_message(request)) == ["request_id"]
+    request.request_id = "r"
+    assert from_send_message(request)["after_sequence"] == 0
+
+
+def test_numbers_of_events_are_not_negative() -> None:
+    request = said()
+    request.request_id = "r"
+    request.after_sequence = -1
+    assert violations(lambda: from_send_message(request)) == ["after_sequence"]
+    watch = WatchSessionRequest(session_id="s", after_sequence=-1)
+    assert violations(lambda: message_requests.from_watch_session(watch)) == ["after_sequence"]
+
+
+def test_from_the_start_and_from_now_are_told_apart() -> None:
+    assert message_requests.from_watch_session(WatchSessionRequest(session_id="s"))["after_sequence"] is None
+    start = WatchSessionRequest(session_id="s", after_sequence=0)
+    assert message_requests.from_watch_session(start)["after_sequence"] == 0
+
+
+def test_a_policy_nobody_knows_is_refused() -> None:
+    request = said()
+    request.busy_policy = 99  # type: ignore[assignment]
+    assert violations(lambda: from_send_message(request)) == ["busy_policy"]
+
+
+def with_policy(policy: input_pb2.BusyPolicy.ValueType) -> SendMessageRequest:
+    request = said()
+    request.busy_policy = policy
+    return request
+
+
+LATER: list[tuple[str, Callable[[], object]]] = [
+    ("BUSY_POLICY_QUEUE", lambda: from_send_message(with_policy(input_pb2.BUSY_POLICY_QUEUE))),
+    ("BUSY_POLICY_STEER", lambda: from_send_message(with_policy(input_pb2.BUSY_POLICY_STEER))),
+    ("BUSY_POLICY_INTERRUPT", lambda: from_send_message(with_policy(input_pb2.BUSY_POLICY_INTERRUPT))),
+    (
+        "expected_turn_id",
+        lambda: from_send_message(
+            SendMessageRequest(session_id="s", expected_turn_id="t", user_message=UserMessage(text="x"))
+        ),
+    ),
+    (
+        "limits",
+        lambda: from_send_message(
+            SendMessageRequest(session_id="s", limits=TurnLimits(), user_message=UserMessage(text="x"))
+        ),
+    ),
+    ("user_message.agent", lambda: from_send_message(said(agent=""))),
+    ("user_message.workspace_revision", lambda: from_send_message(said(workspace_revision="1"))),
+    (
+        "tool_results",
+        lambda: from_send_message(SendMessageRequest(session_id="s", tool_results=input_pb2.ToolResults())),
+    ),
+    (
+        "approval_decision",
+        lambda: from_send_message(SendMessageRequest(session_id="s", approval_decision=input_pb2.ApprovalDecision())),
+    ),
+    (
+        "followup_answer",
+        lambda: from_send_message(SendMessageRequest(session_id="s", followup_answer=input_pb2.FollowupAnswer())),
+    ),
+    ("resume", lambda: from_send_message(SendMessageRequest(session_id="s", resume=input_pb2.Resume()))),
+    (
+        "withdraw_pending",
+        lambda: message_requests.from_cancel_turn(
+            message_service_pb2.CancelTurnRequest(session_id="s", withdraw_pending=True)
+        ),
+    ),
+    (
+        "client_tools",
+        lambda: session_requests.from_create_session(sessions.CreateSessionRequest(client_tools=[ClientTool()])),
+    ),
+    (
+        "client_tools",
+        lambda: session_requests.from_update_session(
+            sessions.UpdateSessionRequest(session_id="s", client_tools=ClientToolSet(tools=[ClientTool()]))
+        ),
+    ),
+    (
+        "tool_call_deltas",
+        lambda: session_requests.from_create_session(sessions.CreateSessionRequest(tool_call_deltas=True)),
+    ),
+    (
+        "tool_call_deltas",
+        lambda: session_requests.from_update_session(
+            sessions.UpdateSessionRequest(session_id="s", tool_call_deltas=True)
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("feature", "work"), LATER, ids=[feature for feature, _ in LATER])
+def test_what_is_not_offered_yet_is_refused_by_name(feature: str, work: Callable[[], object]) -> None:
+    with pytest.raises(NotImplementedYetError, match=f"^{feature}: not implemented yet$"):
+        work()
+
+
+def test_a_turn_is_named_or_not() -> None:
+    assert violations(lambda: message_requests.from_get_turn(message_service_pb2.GetTurnRequest(session_id="s"))) == [
+        "turn_id"
+    ]
+    fields = message_requests.from_cancel_turn(message_service_pb2.CancelTurnRequest(session_id="s"))
+    assert fields == {"session_id": "s", "turn_id": "", "request_id": ""}
