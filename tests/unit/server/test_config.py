@@ -120,9 +120,9 @@ def test_only_development_drains_at_once_and_only_if_not_told_otherwise() -> Non
 
 def test_misspelt_variables_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGENT_RUNTIME__LISTENN", "x")
-    monkeypatch.setenv("AGENT_RUNTIME__SIZES__PAGES", "1")
-    monkeypatch.setenv("AGENT_RUNTIME__SIZES__PAGE", "1")
-    assert unknown_variables() == ["AGENT_RUNTIME__LISTENN", "AGENT_RUNTIME__SIZES__PAGES"]
+    monkeypatch.setenv("AGENT_RUNTIME__SIZES__USER_MESSAGES", "1")
+    monkeypatch.setenv("AGENT_RUNTIME__SIZES__USER_MESSAGE", "1")
+    assert unknown_variables() == ["AGENT_RUNTIME__LISTENN", "AGENT_RUNTIME__SIZES__USER_MESSAGES"]
 
 
 def test_the_reference_lists_every_setting_with_a_meaning() -> None:
