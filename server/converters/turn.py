@@ -60,6 +60,7 @@ def to_turn(session_id: str, view: TurnView) -> turn_pb2.Turn:
         usage=to_usage(turn.usage),
         model_calls=turn.model_calls,
         tool_calls=turn.tool_calls,
+        running_time=to_duration(turn.running_time),
         result_text=turn.result_text,
         final_message_id=turn.final_message_id or "",
         create_time=to_timestamp(turn.create_time),

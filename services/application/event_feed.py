@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from services.application.ports import EventLog, LogPage
-from services.domain.session_events import SessionEvent
+from services.domain.session_events import MessagesCleared, SessionDeleted, SessionEvent
 
 _MAX_BATCH = 256
 _EVENT_OVERHEAD = 400  # bytes an event object costs beside its text, roughly
@@ -51,7 +51,9 @@ class EventFeed:
         if watched is None or not events:
             return
         self._watched.move_to_end(session_key)
-        if watched.events and events[0].sequence > watched.events[-1].sequence + 1:
+        if isinstance(events[-1].payload, MessagesCleared | SessionDeleted):
+            self._forget(watched)  # what was removed from the log must not be read from here either
+        elif watched.events and events[0].sequence > watched.events[-1].sequence + 1:
             self._forget(watched)  # what lies between is in the log
         if not watched.events or events[0].sequence == watched.events[-1].sequence + 1:
             added = sum(event.size + _EVENT_OVERHEAD for event in events)

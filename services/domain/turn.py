@@ -84,7 +84,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The stored state of one turn; what it does next follows from this alone."""
+    """The stored state of one turn; what it does next follows from this alone.
+
+    `running_time` is in seconds, as of the turn's last end or pause.
+    """
 
     id: str
     input_id: str
@@ -97,6 +100,7 @@ class Turn:
     model_calls: int = 0
     tool_calls: int = 0
     usage: Usage = field(default_factory=Usage)
+    running_time: float = 0.0
     end_time: datetime | None = None
     finish_reason: FinishReason | None = None
     result_text: str = ""

@@ -37,9 +37,9 @@ class CancelTurn:
     ) -> str:
         def decide(change: SessionChange) -> None:
             if change.turn is None:
-                raise TurnNotActiveError("no turn is active", metadata={"turn_id": turn_id} if turn_id else {})
+                raise TurnNotActiveError("no turn is active")
             if turn_id not in ("", change.turn.id):
-                raise TurnNotActiveError("the turn has ended", metadata={"turn_id": turn_id})
+                raise TurnNotActiveError("another turn is active", metadata={"turn_id": change.turn.id})
             change.outcome = change.turn.id
             cancel_turn(change, cause=CancelCause.USER, cancelled_by=principal.name)
 

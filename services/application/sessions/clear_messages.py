@@ -28,9 +28,7 @@ class ClearMessages:
             change.check_idle()
             removed = change.session.message_count
             change.removal = Removal.MESSAGES
-            change.session = replace(
-                change.session, message_count=0, version=change.session.version + 1, update_time=change.now
-            )
+            change.session = replace(change.session, message_count=0)
             change.append(MessagesCleared(removed))
             change.outcome = str(removed)
 

@@ -262,5 +262,6 @@ def _fail(change: SessionChange, turn: Turn, failure: TurnFailure) -> None:
 
 
 def _end(change: SessionChange, turn: Turn) -> None:
-    change.turn = replace(turn, end_time=change.now, waiting_for=(), attempt=None)
+    running_time = max((change.now - turn.create_time).total_seconds(), 0.0)  # no turn pauses yet
+    change.turn = replace(turn, end_time=change.now, running_time=running_time, waiting_for=(), attempt=None)
     change.head_move = HeadMove.RELEASE
