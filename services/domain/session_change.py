@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
 
-from services.domain.agent_context import AgentContext, AgentSwitch
+from services.domain.agent_context import AgentContext
 from services.domain.errors import TurnInProgressError
 from services.domain.input import Input
 from services.domain.message import Message
@@ -79,7 +79,6 @@ class SessionChange:
         self.messages: list[Message] = []
         self.tool_calls: dict[str, ToolCall] = {}
         self.inputs: list[Input] = []
-        self.switches: list[AgentSwitch] = []
         self.removal = Removal.NOTHING
         self.head_move = HeadMove.KEEP
         self.outcome = ""

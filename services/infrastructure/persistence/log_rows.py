@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, insert
-
 from services.domain.domain_events import DomainEvent, fact_of
 from services.domain.ids import new_id
 from services.domain.session_events import NewEvent, SessionEvent
 from services.infrastructure.persistence import codec
 from services.infrastructure.persistence.rows import Values, numbered
+from services.infrastructure.persistence.statement_batch import StatementBatch
 from services.infrastructure.persistence.tables import outbox, session_events
 
 
-def insert_events(
-    connection: Connection,
+def add_events(
+    batch: StatementBatch,
     *,
     session_key: int,
     session_id: str,
@@ -23,7 +22,8 @@ def insert_events(
     events: Sequence[NewEvent],
     writer: tuple[int, int] | None,
 ) -> tuple[SessionEvent, ...]:
-    """Writes events under the numbers from `base + 1` on, and the outbox rows of those that are domain events.
+    """Adds events to the batch under the numbers from `base + 1` on, and the outbox rows of those that are domain
+    events.
 
     `writer` is (epoch, position of the first event) for a step of the owner and None for a command.
     """
@@ -50,10 +50,8 @@ def insert_events(
         fact = fact_of(event)
         if fact is not None:
             facts.append(fact_values(session_key, DomainEvent(new_id("event"), event.event_time, session_id, fact)))
-    if rows:
-        connection.execute(insert(session_events), rows)
-    if facts:
-        connection.execute(insert(outbox), facts)
+    batch.insert(session_events, rows)
+    batch.insert(outbox, facts)
     return tuple(committed)
 
 

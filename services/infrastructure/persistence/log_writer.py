@@ -102,12 +102,13 @@ class GroupLogWriter:
 
     async def write(self, claim: Claim, delta: NewEvent) -> None:
         stream = self._of(claim)
+        size = _size(delta)
         joined = _join(stream.waiting[-1], delta) if stream.waiting and not stream.held else None
         if joined is not None:
             stream.waiting[-1] = joined
         else:
             stream.waiting.append(delta)
-        stream.waiting_bytes += _size(delta)
+        stream.waiting_bytes += size
         self._wake.set()
         while stream.waiting_bytes > _MAX_WAITING_BYTES:
             stream.settled.clear()

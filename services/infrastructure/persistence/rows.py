@@ -64,6 +64,10 @@ def context_from(row: Row[Any]) -> AgentContext:
     return AgentContext(current_agent=row.current_agent, switch_count=row.switch_count)
 
 
+def context_values(context: AgentContext) -> Values:
+    return {"current_agent": context.current_agent, "switch_count": context.switch_count}
+
+
 def switch_from(row: Row[Any]) -> AgentSwitch:
     return AgentSwitch(
         ordinal=row.ordinal,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -14,8 +14,9 @@ from services.domain.ids import new_id
 from services.domain.session import Session
 from services.infrastructure.persistence.idempotency import recall, remember
 from services.infrastructure.persistence.log_rows import fact_values
-from services.infrastructure.persistence.rows import session_values
+from services.infrastructure.persistence.rows import Values, context_values, session_values
 from services.infrastructure.persistence.session_reads import read_session
+from services.infrastructure.persistence.statement_batch import StatementBatch
 from services.infrastructure.persistence.tables import agent_contexts, outbox, session_heads, sessions
 
 _CREATED, _EXISTING = "created:", "existing:"
@@ -65,19 +66,14 @@ def _insert(connection: Connection, session: Session) -> int | None:
 
 
 def _insert_rest(connection: Connection, session_key: int, session: Session, context: AgentContext) -> None:
-    connection.execute(
-        insert(session_heads).values(
-            session_key=session_key, epoch=0, owner=None, flushed=0, last_sequence=0, cleared_through=0, control=0
-        )
-    )
-    connection.execute(
-        insert(agent_contexts).values(
-            session_key=session_key, current_agent=context.current_agent, switch_count=context.switch_count
-        )
-    )
+    head: Values = {"epoch": 0, "owner": None, "flushed": 0, "last_sequence": 0, "cleared_through": 0, "control": 0}
+    batch = StatementBatch()
+    batch.insert(session_heads, [{"session_key": session_key} | head])
+    batch.insert(agent_contexts, [{"session_key": session_key} | context_values(context)])
     facts: tuple[Fact, ...] = (SessionCreated(session.owner_id), AgentAssigned(context.current_agent))
     events = [DomainEvent(new_id("event"), session.create_time, session.id, fact) for fact in facts]
-    connection.execute(insert(outbox), [fact_values(session_key, event) for event in events])
+    batch.insert(outbox, [fact_values(session_key, event) for event in events])
+    batch.execute(connection)
 
 
 def _existing(connection: Connection, session: Session, allow_existing: bool) -> SessionView:

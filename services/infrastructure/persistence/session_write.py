@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy import Connection, Table, Update, delete, update
 
 from services.domain.input import Input
 from services.domain.session_change import HeadMove, Removal, SessionChange
 from services.domain.session_events import SessionEvent
 from services.domain.turn import Turn
 from services.infrastructure.persistence import codec
-from services.infrastructure.persistence.log_rows import insert_events
+from services.infrastructure.persistence.log_rows import add_events
 from services.infrastructure.persistence.rows import (
     Values,
+    context_values,
     message_values,
     session_values,
     tool_call_values,
     turn_values,
 )
 from services.infrastructure.persistence.session_load import Head
+from services.infrastructure.persistence.statement_batch import StatementBatch
 from services.infrastructure.persistence.tables import (
     agent_contexts,
     agent_switches,
@@ -42,42 +44,31 @@ def write(
     connection: Connection, head: Head, change: SessionChange, *, incarnation: str, is_step: bool
 ) -> tuple[SessionEvent, ...]:
     """Writes what the change staged; returns its events with their numbers. The head row is locked by the caller."""
-    session = change.session
     if change.removal is not Removal.NOTHING:
         _remove(connection, head, change.removal)
-    _move_head(connection, head, change, incarnation=incarnation, is_step=is_step)
-    events = insert_events(
-        connection,
+    batch = StatementBatch()
+    batch.update(_of(session_heads, head).values(_head_values(head, change, incarnation=incarnation, is_step=is_step)))
+    events = add_events(
+        batch,
         session_key=head.session_key,
-        session_id=session.id,
+        session_id=change.session.id,
         base=head.last_sequence,
         events=change.events,
         writer=(head.epoch, head.flushed + 1) if is_step else None,
     )
     if change.removal is Removal.SESSION:
-        _leave_tombstone(connection, change)
-        return events
-    if change.messages:
-        connection.execute(insert(messages), [message_values(head.session_key, m) for m in change.messages])
-    if session != change.loaded.session:
-        connection.execute(
-            update(sessions).where(sessions.c.session_key == head.session_key).values(session_values(session))
-        )
-    if change.context != change.loaded.context:
-        context = {"current_agent": change.context.current_agent, "switch_count": change.context.switch_count}
-        connection.execute(
-            update(agent_contexts).where(agent_contexts.c.session_key == head.session_key).values(context)
-        )
-    if change.turn is not None and change.turn != change.loaded.turn:
-        _write_turn(connection, head, change, change.turn)
-    if change.tool_calls:
-        _write_tool_calls(connection, head, change)
-    if change.inputs:
-        connection.execute(insert(inputs), [_input_values(head, i) for i in change.inputs])
+        batch.update(_of(sessions, head).values(_tombstone_values(change)))
+    else:
+        _add_state(batch, head, change)
+    batch.execute(connection)
     return events
 
 
-def _move_head(connection: Connection, head: Head, change: SessionChange, *, incarnation: str, is_step: bool) -> None:
+def _of(table: Table, head: Head) -> Update:
+    return update(table).where(table.c.session_key == head.session_key)
+
+
+def _head_values(head: Head, change: SessionChange, *, incarnation: str, is_step: bool) -> Values:
     count = len(change.events)
     values: Values = {"last_sequence": session_heads.c.last_sequence + count}
     if is_step:
@@ -93,39 +84,40 @@ def _move_head(connection: Connection, head: Head, change: SessionChange, *, inc
             values["owner"] = None
     if change.removal is not Removal.NOTHING:
         values["cleared_through"] = head.last_sequence
-    connection.execute(update(session_heads).where(session_heads.c.session_key == head.session_key).values(values))
+    return values
 
 
-def _write_turn(connection: Connection, head: Head, change: SessionChange, turn: Turn) -> None:
+def _add_state(batch: StatementBatch, head: Head, change: SessionChange) -> None:
+    """Adds what the change did to the session and the things in it."""
+    batch.insert(messages, [message_values(head.session_key, message) for message in change.messages])
+    if change.session != change.loaded.session:
+        batch.update(_of(sessions, head).values(session_values(change.session)))
+    if change.context != change.loaded.context:
+        batch.update(_of(agent_contexts, head).values(context_values(change.context)))
+    if change.turn is not None and change.turn != change.loaded.turn:
+        _add_turn(batch, head, change, change.turn)
+    _add_tool_calls(batch, head, change)
+    batch.insert(inputs, [_input_values(head, accepted) for accepted in change.inputs])
+
+
+def _add_turn(batch: StatementBatch, head: Head, change: SessionChange, turn: Turn) -> None:
     if change.loaded.turn is not None and change.loaded.turn.id == turn.id:
-        connection.execute(
-            update(turns)
-            .where(turns.c.session_key == head.session_key, turns.c.turn_id == turn.id)
-            .values(turn_values(turn))
-        )
+        batch.update(_of(turns, head).where(turns.c.turn_id == turn.id).values(turn_values(turn)))
     else:
         number = change.inputs[-1].accepted_sequence
         row = {"session_key": head.session_key, "turn_id": turn.id, "number": number} | turn_values(turn)
-        connection.execute(insert(turns), row)
+        batch.insert(turns, [row])
 
 
-def _write_tool_calls(connection: Connection, head: Head, change: SessionChange) -> None:
+def _add_tool_calls(batch: StatementBatch, head: Head, change: SessionChange) -> None:
     known = {call.id for call in change.loaded.open_calls}
     ordinals = {message.id: message.ordinal for message in change.messages}
-    new = [
-        tool_call_values(head.session_key, call, ordinals[call.message_id])
-        for call in change.tool_calls.values()
-        if call.id not in known
-    ]
-    if new:
-        connection.execute(insert(tool_calls), new)
+    new = [call for call in change.tool_calls.values() if call.id not in known]
+    batch.insert(tool_calls, [tool_call_values(head.session_key, call, ordinals[call.message_id]) for call in new])
     for call in change.tool_calls.values():
         if call.id in known:
-            connection.execute(
-                update(tool_calls)
-                .where(tool_calls.c.session_key == head.session_key, tool_calls.c.tool_call_id == call.id)
-                .values(state=call.state, body=codec.encode(call))
-            )
+            record = {"state": call.state, "body": codec.encode(call)}
+            batch.update(_of(tool_calls, head).where(tool_calls.c.tool_call_id == call.id).values(record))
 
 
 def _input_values(head: Head, accepted: Input) -> Values:
@@ -149,12 +141,11 @@ def _remove(connection: Connection, head: Head, removal: Removal) -> None:
         connection.execute(update(turns).where(turns.c.session_key == head.session_key).values(result_text=""))
 
 
-def _leave_tombstone(connection: Connection, change: SessionChange) -> None:
-    blank = session_values(change.session) | {
+def _tombstone_values(change: SessionChange) -> Values:
+    return session_values(change.session) | {
         "title": "",
         "description": "",
         "labels": "{}",
         "deactivation_reason": "",
         "delete_time": change.now,
     }
-    connection.execute(update(sessions).where(sessions.c.session_key == change.session.key).values(blank))
