@@ -51,8 +51,9 @@ clean: ## Remove the environment and every cache
 # Code
 
 .PHONY: generate
-generate: $(READY) ## Write generated/ from protos/
+generate: $(READY) ## Write generated/ from protos/, and docs/settings.md
 	@$(PY) -m devtools.generate
+	@$(PY) -m server settings > docs/settings.md
 
 .PHONY: format
 format: $(READY) ## Put code and protos into their one layout

@@ -24,16 +24,13 @@ from services.application.ports import Incarnation
 from services.application.turns.running_turns import RunningTurns
 from services.application.turns.turn_runner import TurnRunner
 from services.application.turns.turn_steps import TurnCaps
-from services.domain.errors import RuntimeServiceError
-from services.infrastructure.agents.definition_files import FileAgentCatalog
+from services.infrastructure.agents.definition_files import BrokenDefinitionError, FileAgentCatalog
 from services.infrastructure.llm import OpenAiModelClient, OpenAiSettings
 from services.infrastructure.persistence.database import Database
 from services.infrastructure.persistence.event_log import SqlEventLog
 from services.infrastructure.persistence.leases import SqlLeases
-from services.infrastructure.persistence.lock_file import DatabaseInUseError
 from services.infrastructure.persistence.log_writer import GroupLogWriter
-from services.infrastructure.persistence.migrate import migrate as migrate_database
-from services.infrastructure.persistence.open import open_database, ping
+from services.infrastructure.persistence.open import DatabaseUnusableError, current_database, ping
 from services.infrastructure.persistence.outbox_store import SqlOutbox
 from services.infrastructure.persistence.read_model import SqlReadModel
 from services.infrastructure.persistence.session_store import SqlSessionStore
@@ -77,13 +74,9 @@ async def migrate(settings: Settings) -> None:
 async def _open(stack: AsyncExitStack, settings: Settings) -> Database:
     """The database, at the current schema; several processes may do this at once."""
     try:
-        database = await stack.enter_async_context(open_database(settings.database_url.get_secret_value()))
-        await migrate_database(database)
-    except DatabaseInUseError as error:
+        return await stack.enter_async_context(current_database(settings.database_url.get_secret_value()))
+    except DatabaseUnusableError as error:
         raise StartupError(str(error)) from None
-    except RuntimeServiceError as error:
-        raise StartupError(f"the database cannot be used: {error.message}") from None
-    return database
 
 
 @asynccontextmanager
@@ -99,7 +92,7 @@ async def _engine(
     writer = GroupLogWriter(database, feed.publish, clock, min_interval=settings.flush_min_interval)
     store = SqlSessionStore(database, writer, feed.publish, clock, incarnation=lambda: incarnation.name)
     reads = SqlReadModel(database)
-    agents = FileAgentCatalog()
+    agents = _agents()
     model = OpenAiModelClient(_model_settings(settings))
     runner = TurnRunner(store, writer, reads, model, agents, clock, caps=TurnCaps())
     turns = RunningTurns(runner, store)
@@ -120,6 +113,13 @@ async def _engine(
     finally:
         await keeper.stop()
         await model.aclose()
+
+
+def _agents() -> FileAgentCatalog:
+    try:
+        return FileAgentCatalog()
+    except BrokenDefinitionError as error:
+        raise StartupError(f"an agent cannot be loaded: {error}") from None
 
 
 def _model_settings(settings: Settings) -> OpenAiSettings:

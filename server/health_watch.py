@@ -38,4 +38,8 @@ class HealthWatch:
                 await self._ping()
         except (RuntimeServiceError, TimeoutError):
             return False
+        except Exception:
+            # Whatever it is, nobody is served; a watch that ended here would leave the last word SERVING.
+            _log.exception("the database cannot be asked")
+            return False
         return True

@@ -13,7 +13,7 @@ REQUEST_ID_RULE = "must match ^[A-Za-z0-9._:-]{1,128}$"
 
 
 def new_id(prefix: str) -> str:
-    """A fresh id such as `turn_5f…`, with 128 random bits after the prefix (SPEC asks for at least 122)."""
+    """A fresh id such as `turn_5f…`, with 128 random bits after the prefix."""
     return f"{prefix}_{secrets.token_hex(16)}"
 
 

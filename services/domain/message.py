@@ -1,4 +1,4 @@
-"""A message of a session's history: what each role may carry. Rules of SPEC section 1."""
+"""A message of a session's history: what each role may carry."""
 
 from __future__ import annotations
 

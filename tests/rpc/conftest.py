@@ -59,3 +59,10 @@ async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncI
         postgres: PostgresServer = request.getfixturevalue("postgres")
         async with postgres.database() as name:
             yield postgres.url_of(name)
+
+
+@pytest.fixture
+async def other_client(runtime: RuntimeProcess) -> AsyncIterator[RuntimeClient]:
+    """Another fresh owner at the same server."""
+    async with connected(runtime.address) as connection:
+        yield connection

@@ -38,7 +38,7 @@ class RuntimeClient:
 
     def __init__(self, channel: grpc.aio.Channel, owner: str = "") -> None:
         self.owner = owner or new_id("owner")
-        self.metadata = (("x-owner-id", self.owner),)
+        self.metadata: tuple[tuple[str, str], ...] = (("x-owner-id", self.owner),)
         self.sessions = session_service_pb2_grpc.SessionServiceStub(channel)
         self.agents = agent_service_pb2_grpc.AgentServiceStub(channel)
         self.messages = message_service_pb2_grpc.MessageServiceStub(channel)

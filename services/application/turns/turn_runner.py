@@ -24,7 +24,7 @@ from services.application.turns.turn_steps import (
     take_answer,
     take_model_failure,
 )
-from services.domain.errors import DatabaseUnavailableError, StorageFullError
+from services.domain.errors import AgentNotFoundError, DatabaseUnavailableError, StorageFullError
 from services.domain.model_exchange import (
     ModelAnswer,
     ModelError,
@@ -132,7 +132,11 @@ class TurnRunner:
             await self._writer.write(claim, NewEvent(delta, self._clock.now(), turn.correlation_id, turn.id))
 
     async def _request(self, claim: Claim, turn: Turn) -> ModelRequest:
-        agent = self._agents.get(turn.agent)
+        try:
+            agent = self._agents.get(turn.agent)
+        except AgentNotFoundError as error:
+            message = f"the agent {turn.agent!r} is no longer defined; switch the session to another"
+            raise ModelError(message, retryable=False, reason=error.reason) from error
         history = await _persistently(turn, lambda: self._reads.history(claim.session_key))
         return ModelRequest(
             messages=valid_history(history),

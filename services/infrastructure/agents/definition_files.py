@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import msgspec
 
 from services.domain.agent import AgentDefinition
 from services.domain.errors import AgentNotFoundError
+
+_FIELDS = {field.name for field in fields(AgentDefinition)} - {"name"}
 
 BUILT_IN = Path(__file__).parent / "definitions"
 
@@ -43,7 +46,9 @@ class FileAgentCatalog:
 
 def _read(path: Path) -> AgentDefinition:
     try:
-        fields = tomllib.loads(path.read_text(encoding="utf-8"))
-        return msgspec.convert({"name": path.stem} | fields, AgentDefinition, strict=True)
+        written = tomllib.loads(path.read_text(encoding="utf-8"))
+        if unknown := set(written) - _FIELDS:
+            raise BrokenDefinitionError(f"{path}: unknown field {sorted(unknown)[0]!r}")
+        return msgspec.convert({"name": path.stem} | written, AgentDefinition, strict=True)
     except (OSError, ValueError) as error:
         raise BrokenDefinitionError(f"{path}: {error}") from error

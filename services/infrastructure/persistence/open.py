@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
+import asyncpg
+from alembic.util import CommandError
 from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError
 
+from services.domain.errors import RuntimeServiceError
 from services.infrastructure.persistence.database import Database
-from services.infrastructure.persistence.lock_file import LockFile
+from services.infrastructure.persistence.lock_file import DatabaseInUseError, LockFile
+from services.infrastructure.persistence.migrate import migrate
 from services.infrastructure.persistence.postgres import PostgresDatabase
-from services.infrastructure.persistence.sqlite import SqliteDatabase
+from services.infrastructure.persistence.sqlite import SqliteDatabase, sqlite_has_wal_bug
+
+logger = logging.getLogger(__name__)
+
+
+class DatabaseUnusableError(Exception):
+    """Why the configured database cannot be used, as one line for the operator; holds no secret."""
+
+
+@asynccontextmanager
+async def current_database(url: str) -> AsyncIterator[Database]:
+    """`open_database`, brought to the schema of this release. Raises DatabaseUnusableError."""
+    async with AsyncExitStack() as stack:
+        try:
+            database = await stack.enter_async_context(open_database(url))
+            await migrate(database)
+        except DatabaseInUseError as error:
+            raise DatabaseUnusableError(str(error)) from None
+        except (RuntimeServiceError, DBAPIError, asyncpg.PostgresError, CommandError, OSError) as error:
+            raise DatabaseUnusableError(f"the database cannot be used: {_cause_of(error)}") from error
+        yield database
 
 
 @asynccontextmanager
@@ -26,6 +52,8 @@ async def open_database(url: str) -> AsyncIterator[Database]:
         if parsed.get_backend_name() == "sqlite":
             path = Path(parsed.database or "")
             stack.enter_context(LockFile(path))
+            if sqlite_has_wal_bug():
+                logger.warning("this SQLite can corrupt its log under rare conditions; 3.51.3 and later cannot")
             database = SqliteDatabase(path)
         else:
             database = PostgresDatabase(url)
@@ -38,3 +66,12 @@ async def open_database(url: str) -> AsyncIterator[Database]:
 async def ping(database: Database) -> None:
     """Returns when the database answers. Raises DatabaseUnavailableError."""
     await database.read(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one())
+
+
+def _cause_of(error: BaseException) -> str:
+    """What the driver or the operating system said, on one line; neither repeats a password."""
+    if isinstance(error, RuntimeServiceError) and error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        error = error.orig
+    return " ".join(str(error).split()) or type(error).__name__

@@ -6,7 +6,7 @@ import asyncio
 import random
 
 import asyncpg
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -33,7 +33,7 @@ class PostgresDatabase:
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self._engine: AsyncEngine = create_async_engine(
-            make_url(url).set(drivername="postgresql+asyncpg"),
+            _driver_url(url),
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=2,
@@ -114,11 +114,20 @@ class PostgresDatabase:
             try:
                 await transaction.commit()
             except Exception as error:
-                # A refused COMMIT (a sqlstate) rolled back; anything else may or may not have committed.
-                if _sqlstate(error):
+                # A COMMIT that the server refused was rolled back; one whose connection failed may have committed. The
+                # driver gives a lost connection a sqlstate too, so that alone says nothing.
+                if _sqlstate(error) and not _is_lost(error):
                     raise
                 raise UnknownOutcomeError from error
             return result
+
+
+def _driver_url(url: str) -> URL:
+    """The address in the driver's words: what libpq calls `sslmode` is `ssl` there."""
+    parsed = make_url(url).set(drivername="postgresql+asyncpg")
+    if "sslmode" not in parsed.query:
+        return parsed
+    return parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": parsed.query["sslmode"]})
 
 
 def translated(error: Exception) -> RuntimeServiceError | Exception:

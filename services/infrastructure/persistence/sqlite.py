@@ -35,6 +35,7 @@ class SqliteDatabase:
     dialect = "sqlite"
 
     def __init__(self, path: Path) -> None:
+        path.touch(mode=0o600)  # conversations are nobody else's business; SQLite's other files follow this one
         self._writer = _engine(path, readers=0)
         self._readers = _engine(path, readers=_READERS)
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
