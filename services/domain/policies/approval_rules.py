@@ -1,0 +1,229 @@
+"""Whether a tool call runs, waits for a person, or is refused: rules first, defaults after, and doubt means no."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeGuard
+
+from services.domain.policies.arguments import canonical_json
+from services.domain.policies.file_rules import normalised_path, path_arguments
+
+
+class ApprovalEffect(StrEnum):
+    """What happens to a call, from the weakest to the strongest."""
+
+    ALLOW = "ALLOW"
+    ASK = "ASK"
+    DENY = "DENY"
+
+
+class ConditionOperator(StrEnum):
+    """How an argument is compared."""
+
+    EQ = "EQ"
+    GT = "GT"
+    LT = "LT"
+    CONTAINS = "CONTAINS"
+
+
+class RuleScope(StrEnum):
+    """Whose calls a rule is about; it does not make a rule stronger or weaker."""
+
+    SESSION = "SESSION"
+    OWNER = "OWNER"
+    GLOBAL = "GLOBAL"
+
+
+class RuleOrigin(StrEnum):
+    """How a rule came to be."""
+
+    CONFIG = "CONFIG"
+    RPC = "RPC"
+    REMEMBERED = "REMEMBERED"
+
+
+# Only the operator's configuration may let these run unasked.
+ALWAYS_ASK = frozenset({"execute_command", "delete_file"})
+
+_DEFAULTS = {
+    **dict.fromkeys(
+        ("write_file", "delete_file", "move_file", "create_directory", "execute_command"), ApprovalEffect.ASK
+    ),
+    **dict.fromkeys(
+        (
+            *("read_file", "list_files", "search_in_code"),
+            *("switch_mode", "attempt_completion", "ask_followup_question"),
+        ),
+        ApprovalEffect.ALLOW,
+    ),
+}
+_STRONGEST_FIRST = (ApprovalEffect.DENY, ApprovalEffect.ASK, ApprovalEffect.ALLOW)
+_TOOL = re.compile(r"[A-Za-z0-9_-]{0,64}\*?")
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A test of one argument: a name, or names with dots that lead into objects; `value` is any JSON value.
+
+    EQ compares JSON values (numbers by value, `true` is no number), GT and LT numbers, CONTAINS looks for text in text
+    or for an element in a list. A missing argument, or one of another type, makes it false.
+    """
+
+    argument: str
+    op: ConditionOperator
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRule:
+    """An explicit rule. `tool` is a name, or a prefix with `*` at its end; all conditions must hold."""
+
+    id: str
+    tool: str
+    decision: ApprovalEffect
+    scope: RuleScope
+    origin: RuleOrigin
+    conditions: tuple[Condition, ...] = ()
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalDecision:
+    """What happens to the call, the rule that says so (None: a default does), and whether a person's decision about it
+    may be remembered.
+    """
+
+    decision: ApprovalEffect
+    rule_id: str | None
+    remember_allowed: bool
+
+
+def decide(
+    rules: Sequence[ApprovalRule],
+    tool: str,
+    arguments: Mapping[str, object],
+    *,
+    read_only_client_tools: Collection[str],
+    client_tools: Collection[str],
+) -> ApprovalDecision:
+    """The decision on a call, from the rules that apply to its session, oldest first.
+
+    DENY beats ASK beats ALLOW, whatever the scope; priority, then age, only picks which of the winning rules is named.
+    A tool that is neither built in nor declared by the client (`client_tools`) is denied and no rule can change that.
+    Paths of built-in tools are compared in their normal form (`a/b`, not `./a//b`). A decision may be remembered unless
+    the tool always asks, or a rule does: what was remembered could never outweigh it.
+    """
+    if tool not in _DEFAULTS and tool not in client_tools:
+        return ApprovalDecision(ApprovalEffect.DENY, None, remember_allowed=False)
+    compared = dict(arguments)
+    for name, path, _ in path_arguments(tool, arguments):
+        if isinstance(arguments.get(name), str):
+            compared[name] = normalised_path(path)
+    counting = [rule for rule in rules if _counts(rule, tool) and _matches(rule, tool, compared)]
+    for effect in _STRONGEST_FIRST:
+        candidates = [rule for rule in counting if rule.decision is effect]
+        if candidates:
+            named = max(candidates, key=lambda rule: rule.priority)
+            return ApprovalDecision(effect, named.id, remember_allowed=False)
+    default = _default(tool, tool in read_only_client_tools)
+    return ApprovalDecision(default, None, default is ApprovalEffect.ASK and tool not in ALWAYS_ASK)
+
+
+def lint_rule(rule: ApprovalRule, *, may_match_every_tool: bool = False) -> list[str]:
+    """What is wrong with a rule as it was written, in words for whoever wrote it; empty if nothing is.
+
+    Values that no enum knows are reported too, so a rule may be linted before its texts were checked.
+    """
+    problems = []
+    if not _TOOL.fullmatch(rule.tool) or not rule.tool:
+        problems.append("tool must be the name of a tool, or the beginning of one with a single * at the end")
+    if rule.tool == "*" and not may_match_every_tool:
+        problems.append("the rule matches every tool; say so explicitly if that is meant")
+    if rule.tool in ALWAYS_ASK and rule.decision == ApprovalEffect.ALLOW and rule.origin != RuleOrigin.CONFIG:
+        problems.append(f"{rule.tool} always asks; only the operator's configuration can allow it")
+    for field, value, known in (
+        ("decision", rule.decision, ApprovalEffect),
+        ("scope", rule.scope, RuleScope),
+        ("origin", rule.origin, RuleOrigin),
+    ):
+        if value not in set(known):
+            problems.append(f"{field} must be one of {', '.join(known)}")
+    for condition in rule.conditions:
+        problem = _problem_of(condition)
+        if problem is not None:
+            problems.append(f"condition on {condition.argument!a}: {problem}")
+    return problems
+
+
+def _counts(rule: ApprovalRule, tool: str) -> bool:
+    return not (tool in ALWAYS_ASK and rule.decision is ApprovalEffect.ALLOW and rule.origin is not RuleOrigin.CONFIG)
+
+
+def _matches(rule: ApprovalRule, tool: str, arguments: Mapping[str, object]) -> bool:
+    is_for_tool = tool.startswith(rule.tool[:-1]) if rule.tool.endswith("*") else tool == rule.tool
+    return is_for_tool and all(_holds(condition, arguments) for condition in rule.conditions)
+
+
+def _default(tool: str, is_read_only: bool) -> ApprovalEffect:
+    # The built-in names come first: a client cannot make delete_file harmless by declaring it read-only.
+    return _DEFAULTS.get(tool, ApprovalEffect.ALLOW if is_read_only else ApprovalEffect.ASK)
+
+
+def _holds(condition: Condition, arguments: Mapping[str, object]) -> bool:
+    actual: object = arguments
+    for name in condition.argument.split("."):
+        if not isinstance(actual, Mapping) or name not in actual:
+            return False
+        actual = actual[name]
+    expected = condition.value
+    match condition.op:
+        case ConditionOperator.EQ:
+            return _same(actual, expected)
+        case ConditionOperator.GT:
+            return _is_number(actual) and _is_number(expected) and actual > expected
+        case ConditionOperator.LT:
+            return _is_number(actual) and _is_number(expected) and actual < expected
+        case ConditionOperator.CONTAINS:
+            if isinstance(actual, str):
+                return isinstance(expected, str) and expected in actual
+            return isinstance(actual, list) and any(_same(item, expected) for item in actual)
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether two JSON values are equal; unlike Python, JSON tells `true` from `1`."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    return one == other
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _problem_of(condition: Condition) -> str | None:
+    if not all(condition.argument.split(".")):
+        return "the argument must be a name, or names joined by dots"
+    value = condition.value
+    match condition.op:
+        case ConditionOperator.GT | ConditionOperator.LT:
+            if not _is_number(value) or (isinstance(value, float) and not math.isfinite(value)):
+                return "the value must be a number"
+        case ConditionOperator.CONTAINS:
+            if not isinstance(value, str) or not value:
+                return "the value must be a text that is not empty"
+        case ConditionOperator.EQ:
+            try:
+                canonical_json(value)
+            except (TypeError, ValueError, RecursionError):
+                return "the value must be a JSON value"
+        case _:
+            return f"the operator must be one of {', '.join(ConditionOperator)}"
+    return None

@@ -1,0 +1,313 @@
+"""Rules decide before defaults, the strictest wins, and nobody but the operator lets a dangerous tool run unasked."""
+
+from __future__ import annotations
+
+import itertools
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.domain.policies.approval_rules import (
+    ALWAYS_ASK,
+    ApprovalDecision,
+    ApprovalEffect,
+    ApprovalRule,
+    Condition,
+    ConditionOperator,
+    RuleOrigin,
+    RuleScope,
+    decide,
+    lint_rule,
+)
+
+ALLOW, ASK, DENY = ApprovalEffect.ALLOW, ApprovalEffect.ASK, ApprovalEffect.DENY
+EQ, GT, LT, CONTAINS = ConditionOperator
+CONFIG, RPC, REMEMBERED = RuleOrigin
+CLIENT_TOOLS = frozenset({"deploy", "show_page", "delete_file", "move_file"})
+READ_ONLY = frozenset({"show_page", "delete_file"})
+_numbers = itertools.count()
+
+
+def rule(
+    tool: str,
+    effect: ApprovalEffect,
+    *conditions: Condition,
+    origin: RuleOrigin = RPC,
+    scope: RuleScope = RuleScope.SESSION,
+    priority: int = 0,
+    name: str | None = None,
+) -> ApprovalRule:
+    return ApprovalRule(name or f"rule{next(_numbers)}", tool, effect, scope, origin, conditions, priority)
+
+
+def decision(tool: str, *rules: ApprovalRule, **arguments: object) -> ApprovalDecision:
+    return decide(rules, tool, arguments, read_only_client_tools=READ_ONLY, client_tools=CLIENT_TOOLS)
+
+
+@pytest.mark.parametrize(
+    ("tool", "expected"),
+    [
+        *(
+            (tool, ApprovalDecision(ASK, None, True))
+            for tool in ("write_file", "move_file", "create_directory", "deploy")
+        ),
+        *((tool, ApprovalDecision(ASK, None, False)) for tool in ("execute_command", "delete_file")),
+        *((tool, ApprovalDecision(ALLOW, None, False)) for tool in ("read_file", "list_files", "search_in_code")),
+        *((tool, ApprovalDecision(ALLOW, None, False)) for tool in ("switch_mode", "attempt_completion", "show_page")),
+        ("ask_followup_question", ApprovalDecision(ALLOW, None, False)),
+    ],
+)
+def test_defaults(tool: str, expected: ApprovalDecision) -> None:
+    assert decision(tool) == expected
+
+
+@pytest.mark.parametrize(
+    "tool",
+    ["", "*", "Write_File", "write_file ", "write_file\n", "writе_file", "format_disk", "read_file*"],  # noqa: RUF001
+)
+def test_an_unknown_tool_is_denied_and_no_rule_changes_that(tool: str) -> None:
+    rules = [rule(tool, ALLOW, origin=CONFIG), rule("*", ALLOW, origin=CONFIG), rule("*", ASK)]
+    assert decision(tool, *rules) == ApprovalDecision(DENY, None, False)
+
+
+def test_deny_beats_ask_beats_allow_whatever_scope_origin_priority_and_order() -> None:
+    allow = rule("write_file", ALLOW, origin=CONFIG, scope=RuleScope.GLOBAL, priority=100)
+    ask = rule("write_*", ASK, scope=RuleScope.OWNER)
+    deny = rule("*", DENY, origin=REMEMBERED, priority=-100)
+    assert decision("write_file", allow).decision is ALLOW
+    for order in itertools.permutations([allow, ask]):
+        assert decision("write_file", *order) == ApprovalDecision(ASK, ask.id, False)
+    for order in itertools.permutations([allow, ask, deny]):
+        assert decision("write_file", *order) == ApprovalDecision(DENY, deny.id, False)
+
+
+def test_of_equal_rules_the_one_with_the_highest_priority_is_named_then_the_oldest() -> None:
+    rules = [rule("write_file", ASK, name=name, priority=n) for name, n in [("a", 0), ("b", 5), ("c", 5), ("d", 1)]]
+    assert decision("write_file", *rules).rule_id == "b"
+
+
+def test_a_star_at_the_end_is_a_prefix_and_nothing_else_is_a_pattern() -> None:
+    assert decision("write_file", rule("write_*", DENY)).decision is DENY
+    assert decision("write_file", rule("write_file*", DENY)).decision is DENY
+    for pattern in ("write_", "*_file", "w*e_file", "WRITE_*", "write_?ile", "write.*"):
+        assert decision("write_file", rule(pattern, DENY)).decision is ASK
+
+
+@pytest.mark.parametrize("tool", sorted(ALWAYS_ASK))
+def test_tools_that_always_ask_are_allowed_by_the_operator_alone(tool: str) -> None:
+    for origin in (RPC, REMEMBERED):
+        assert decision(tool, rule(tool, ALLOW, origin=origin)) == ApprovalDecision(ASK, None, False)
+        assert decision(tool, rule(tool, DENY, origin=origin)).decision is DENY
+    operator = rule(tool, ALLOW, origin=CONFIG)
+    assert decision(tool, operator) == ApprovalDecision(ALLOW, operator.id, False)
+    assert decision(tool, operator, rule(tool, ASK)).decision is ASK
+
+
+def test_a_client_cannot_make_a_dangerous_tool_harmless_by_declaring_it_read_only() -> None:
+    assert "delete_file" in READ_ONLY
+    assert decision("delete_file").decision is ASK
+
+
+def test_a_rule_that_asks_cannot_be_outweighed_by_memory() -> None:
+    assert decision("write_file", rule("write_file", ASK)).remember_allowed is False
+    assert decision("write_file", rule("write_file", ALLOW, origin=REMEMBERED)).decision is ALLOW
+
+
+@pytest.mark.parametrize(
+    ("condition", "arguments", "holds"),
+    [
+        (Condition("a", EQ, "x"), {"a": "x"}, True),
+        (Condition("a", EQ, "x"), {"a": "X"}, False),
+        (Condition("a", EQ, "x"), {}, False),
+        (Condition("a", EQ, None), {}, False),
+        (Condition("a", EQ, None), {"a": None}, True),
+        (Condition("a", EQ, 1), {"a": 1.0}, True),
+        (Condition("a", EQ, 1), {"a": True}, False),
+        (Condition("a", EQ, True), {"a": 1}, False),
+        (Condition("a", EQ, False), {"a": 0}, False),
+        (Condition("a", EQ, "1"), {"a": 1}, False),
+        (Condition("a", EQ, 2**53 + 1), {"a": 2**53 + 1}, True),
+        (Condition("a", EQ, 2**53 + 1), {"a": float(2**53)}, False),
+        (Condition("a", EQ, [1, {"b": [True]}]), {"a": [1.0, {"b": [True]}]}, True),
+        (Condition("a", EQ, [1, {"b": [True]}]), {"a": [1.0, {"b": [1]}]}, False),
+        (Condition("a", EQ, {"b": 1}), {"a": {"b": 1, "c": 2}}, False),
+        (Condition("a", EQ, []), {"a": {}}, False),
+        (Condition("a", GT, 3), {"a": 4}, True),
+        (Condition("a", GT, 3), {"a": 3}, False),
+        (Condition("a", GT, 3), {"a": 10**400}, True),
+        (Condition("a", GT, 0), {"a": True}, False),
+        (Condition("a", GT, 3), {"a": "4"}, False),
+        (Condition("a", GT, "3"), {"a": 4}, False),
+        (Condition("a", LT, 3.5), {"a": 3}, True),
+        (Condition("a", LT, 3), {}, False),
+        (Condition("a", CONTAINS, "rm"), {"a": "sudo rm -r"}, True),
+        (Condition("a", CONTAINS, "rm"), {"a": "RM"}, False),
+        (Condition("a", CONTAINS, 1), {"a": "1"}, False),
+        (Condition("a", CONTAINS, "x"), {"a": ["x", "y"]}, True),
+        (Condition("a", CONTAINS, 1), {"a": [True]}, False),
+        (Condition("a", CONTAINS, "b"), {"a": {"b": 1}}, False),
+        (Condition("a.b.c", EQ, 1), {"a": {"b": {"c": 1}}}, True),
+        (Condition("a.b", EQ, 1), {"a.b": 1}, False),
+        (Condition("a.b", EQ, 1), {"a": 1}, False),
+        (Condition("a.0", EQ, 1), {"a": [1]}, False),
+    ],
+)
+def test_conditions(condition: Condition, arguments: dict[str, object], holds: bool) -> None:
+    assert (decision("deploy", rule("deploy", DENY, condition), **arguments).decision is DENY) is holds
+
+
+def test_all_conditions_must_hold() -> None:
+    both = rule("deploy", DENY, Condition("a", EQ, 1), Condition("b", EQ, 2))
+    assert decision("deploy", both, a=1, b=2).decision is DENY
+    assert decision("deploy", both, a=1, b=3).decision is ASK
+
+
+@pytest.mark.parametrize("path", [".env", "./.env", "a/../.env", ".//.env"])
+def test_another_spelling_of_a_path_does_not_get_around_a_rule(path: str) -> None:
+    assert decision("read_file", rule("read_file", DENY, Condition("path", EQ, ".env")), path=path).decision is DENY
+
+
+def test_another_spelling_of_a_path_does_not_earn_a_permission() -> None:
+    docs = rule("write_file", ALLOW, Condition("path", CONTAINS, "docs/"))
+    assert decision("write_file", docs, path="docs/x.md").decision is ALLOW
+    assert decision("write_file", docs, path="docs/../src/x.py").decision is ASK
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        (rule("", ASK), "tool must be"),
+        (rule("*_file", ASK), "tool must be"),
+        (rule("a*b", ASK), "tool must be"),
+        (rule("a**", ASK), "tool must be"),
+        (rule("a b", ASK), "tool must be"),
+        (rule("a\n", ASK), "tool must be"),
+        (rule("é*", ASK), "tool must be"),
+        (rule("a" * 65, ASK), "tool must be"),
+        (rule("*", DENY), "every tool"),
+        (rule("*", ALLOW, Condition("path", CONTAINS, "x")), "every tool"),
+        (rule("execute_command", ALLOW), "always asks"),
+        (rule("delete_file", ALLOW, origin=REMEMBERED), "always asks"),
+        (rule("a", cast("ApprovalEffect", "MAYBE")), "decision must be one of ALLOW, ASK, DENY"),
+        (rule("a", ASK, scope=cast("RuleScope", "PLANET")), "scope must be one of"),
+        (rule("a", ASK, origin=cast("RuleOrigin", "MODEL")), "origin must be one of"),
+        (rule("a", ASK, Condition("", EQ, 1)), "must be a name"),
+        (rule("a", ASK, Condition("a..b", EQ, 1)), "must be a name"),
+        (rule("a", ASK, Condition("a", cast("ConditionOperator", "LIKE"), 1)), "operator must be one of"),
+        (rule("a", ASK, Condition("a", GT, "1")), "must be a number"),
+        (rule("a", ASK, Condition("a", GT, True)), "must be a number"),
+        (rule("a", ASK, Condition("a", LT, float("nan"))), "must be a number"),
+        (rule("a", ASK, Condition("a", LT, None)), "must be a number"),
+        (rule("a", ASK, Condition("a", CONTAINS, "")), "must be a text"),
+        (rule("a", ASK, Condition("a", CONTAINS, 1)), "must be a text"),
+        (rule("a", ASK, Condition("a", EQ, float("inf"))), "must be a JSON value"),
+        (rule("a", ASK, Condition("a", EQ, {1})), "must be a JSON value"),
+        (rule("a", ASK, Condition("a", EQ, [float("nan")])), "must be a JSON value"),
+    ],
+)
+def test_a_rule_that_cannot_mean_what_it_says_is_reported(broken: ApprovalRule, says: str) -> None:
+    problems = lint_rule(broken)
+    assert len(problems) == 1
+    assert says in problems[0]
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        rule("write_file", ALLOW),
+        rule("write_*", DENY, Condition("path", CONTAINS, "x"), Condition("a.b", GT, 10**400)),
+        rule("execute_command", ALLOW, origin=CONFIG),
+        rule("execute_command", DENY),
+        rule("a", ASK, Condition("a", EQ, {"b": [None, 1.5]})),
+    ],
+)
+def test_a_good_rule_has_no_problems(good: ApprovalRule) -> None:
+    assert lint_rule(good) == []
+
+
+def test_a_rule_for_every_tool_is_fine_if_it_is_meant() -> None:
+    assert lint_rule(rule("*", DENY), may_match_every_tool=True) == []
+
+
+_TOOLS = st.sampled_from(
+    ["write_file", "read_file", "execute_command", "delete_file", "deploy", "show_page", "nothing"]
+)
+_CONDITIONS = st.lists(
+    st.builds(
+        Condition,
+        st.sampled_from(["path", "n", "a.b"]),
+        st.sampled_from(ConditionOperator),
+        st.sampled_from(["x", "", 1, 0.5, True, None, [1]]),
+    ),
+    max_size=2,
+).map(tuple)
+_RULES = st.lists(
+    st.builds(
+        ApprovalRule,
+        id=st.uuids().map(str),
+        tool=_TOOLS | st.sampled_from(["*", "write_*", "d*"]),
+        decision=st.sampled_from(ApprovalEffect),
+        scope=st.sampled_from(RuleScope),
+        origin=st.sampled_from(RuleOrigin),
+        conditions=_CONDITIONS,
+        priority=st.integers(-3, 3),
+    ),
+    max_size=6,
+)
+_ARGUMENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "path": st.sampled_from(["x", "./x", "y", 1, None]),
+        "n": st.sampled_from([0, 1, 2.5, True, "1", [1]]),
+        "a": st.sampled_from([{"b": 1}, {"b": "x"}, 1]),
+    },
+)
+_STRENGTH = {ALLOW: 0, ASK: 1, DENY: 2}
+
+
+def _decide(rules: list[ApprovalRule], tool: str, arguments: dict[str, object]) -> ApprovalDecision:
+    return decide(rules, tool, arguments, read_only_client_tools=READ_ONLY, client_tools=CLIENT_TOOLS)
+
+
+@given(_RULES, _TOOLS, _ARGUMENTS, st.data())
+def test_the_order_of_rules_does_not_change_the_decision(
+    rules: list[ApprovalRule], tool: str, arguments: dict[str, object], data: st.DataObject
+) -> None:
+    shuffled = data.draw(st.permutations(rules))
+    assert _decide(shuffled, tool, arguments).decision is _decide(rules, tool, arguments).decision
+
+
+@given(_RULES, _TOOLS, _ARGUMENTS)
+def test_a_named_rule_says_what_was_decided(rules: list[ApprovalRule], tool: str, arguments: dict[str, object]) -> None:
+    decided = _decide(rules, tool, arguments)
+    if decided.rule_id is not None:
+        [named] = [each for each in rules if each.id == decided.rule_id]
+        assert named.decision is decided.decision
+        assert _decide([named], tool, arguments) == decided
+
+
+@given(_RULES, _RULES, _TOOLS, _ARGUMENTS)
+def test_once_a_rule_asks_or_denies_no_further_rule_softens_it(
+    rules: list[ApprovalRule], more: list[ApprovalRule], tool: str, arguments: dict[str, object]
+) -> None:
+    before = _decide(rules, tool, arguments)
+    after = _decide([*rules, *more], tool, arguments)
+    if before.rule_id is not None or before.decision is DENY:
+        assert _STRENGTH[after.decision] >= _STRENGTH[before.decision]
+
+
+@given(_RULES, _TOOLS, _ARGUMENTS)
+def test_nobody_but_the_operator_lets_a_dangerous_tool_run(
+    rules: list[ApprovalRule], tool: str, arguments: dict[str, object]
+) -> None:
+    decided = _decide(rules, tool, arguments)
+    if tool in ALWAYS_ASK:
+        assert not decided.remember_allowed
+        if decided.decision is ALLOW:
+            assert any(each.origin is CONFIG and each.id == decided.rule_id for each in rules)
+    if tool == "nothing":
+        assert decided == ApprovalDecision(DENY, None, False)
+    if decided.remember_allowed:
+        assert decided.decision is ASK
