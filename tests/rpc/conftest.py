@@ -37,10 +37,18 @@ async def runtime(
         url = f"sqlite:///{tmp_path_factory.mktemp('runtime') / 'runtime.db'}"
         async with RuntimeProcess(url, shared_model.url) as process:
             yield process
+            assert_no_surprise(process)
     else:
         postgres: PostgresServer = request.getfixturevalue("postgres")
         async with postgres.database() as name, RuntimeProcess(postgres.url_of(name), shared_model.url) as process:
             yield process
+            assert_no_surprise(process)
+
+
+def assert_no_surprise(process: RuntimeProcess) -> None:
+    """Whatever the tests did to it, the server met nothing that it had not expected."""
+    lines = process.log.read_text(encoding="utf-8").splitlines()
+    assert not [line for line in lines if '"level":"error"' in line or "Traceback" in line]
 
 
 @pytest.fixture

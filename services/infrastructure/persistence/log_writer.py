@@ -205,13 +205,15 @@ class GroupLogWriter:
             self._settle(stream, batch, outcome)
 
     def _settle(self, stream: _Stream, batch: Batch, outcome: Outcome) -> None:
-        stream.batch = None
         match outcome:
             case Written(base):
+                stream.batch = None
                 stream.flushed = batch.flushed + len(batch.events)
                 self._publish(batch.claim.session_key, _numbered(batch, base))
+                if stream.waiting:
+                    self._wake.set()  # written while the batch was sent again; nobody else would ask for it
             case Locked():
-                stream.put_back(batch.events)
+                # Nothing was written now, but perhaps by an earlier send whose reply was lost: it must not change yet.
                 self._wake.set()
             case Fenced():
                 stream.fail(FencedError())

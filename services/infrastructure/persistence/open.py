@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncpg
 from alembic.util import CommandError
-from sqlalchemy import make_url
+from sqlalchemy import make_url, select
 from sqlalchemy.exc import DBAPIError
 
 from services.domain.errors import RuntimeServiceError
@@ -18,6 +18,7 @@ from services.infrastructure.persistence.lock_file import DatabaseInUseError, Lo
 from services.infrastructure.persistence.migrate import migrate
 from services.infrastructure.persistence.postgres import PostgresDatabase
 from services.infrastructure.persistence.sqlite import SqliteDatabase, sqlite_has_wal_bug
+from services.infrastructure.persistence.tables import replicas
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +65,8 @@ async def open_database(url: str) -> AsyncIterator[Database]:
 
 
 async def ping(database: Database) -> None:
-    """Returns when the database answers. Raises DatabaseUnavailableError."""
-    await database.read(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one())
+    """Returns when the database answers from one of its tables. Raises DatabaseUnavailableError."""
+    await database.read(lambda connection: connection.execute(select(replicas.c.incarnation).limit(1)).all())
 
 
 def _cause_of(error: BaseException) -> str:

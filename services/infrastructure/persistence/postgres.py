@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import NoReturn
 
 import asyncpg
 from sqlalchemy import URL, make_url
@@ -20,8 +21,9 @@ _RETRY_DELAY = 0.02
 _RETRY_WINDOW = 2.0  # seconds; a caller waits no longer than one slow run beyond it
 _SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
 _FULL = frozenset({"53100", "53200"})  # disk_full, out_of_memory
-# What a server that is going away, coming up, read-only after a failover, or out of connections says.
-_AWAY = frozenset({"25006", "53300", "57P01", "57P02", "57P03", "57014", "55P03"})
+# What a server says that is going away, coming up, read-only after a failover, out of connections, or that does not
+# let us in any more.
+_AWAY = frozenset({"25006", "53300", "57P01", "57P02", "57P03", "57014", "55P03", "3D000", "28P01", "28000"})
 
 
 class PostgresDatabase:
@@ -84,7 +86,7 @@ class PostgresDatabase:
         try:
             return await uninterrupted(run())
         except Exception as error:
-            raise translated(error) from error
+            raise_translated(error)
 
     async def _write(self, unit: Unit[T], *, repeatable: bool) -> T:
         give_up = asyncio.get_running_loop().time() + _RETRY_WINDOW
@@ -98,7 +100,7 @@ class PostgresDatabase:
                     raise DatabaseUnavailableError("the database connection was lost", retry_after=1.0) from error
             except Exception as error:
                 if last or not (_is_lost(error) or _sqlstate(error) in _SERIALIZATION_FAILURES):
-                    raise translated(error) from error
+                    raise_translated(error)
             await asyncio.sleep(_RETRY_DELAY * run * (1 + random.random()))
             run += 1
 
@@ -130,15 +132,22 @@ def _driver_url(url: str) -> URL:
     return parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": parsed.query["sslmode"]})
 
 
-def translated(error: Exception) -> RuntimeServiceError | Exception:
-    """The domain's word for what PostgreSQL or its driver says; anything unexpected stays what it is."""
+def raise_translated(error: Exception) -> NoReturn:
+    """Raises the domain's word for what PostgreSQL or its driver says; anything unexpected as it is."""
+    translated = _translated(error)
+    if translated is None:
+        raise error
+    raise translated from error
+
+
+def _translated(error: Exception) -> RuntimeServiceError | None:
     state = _sqlstate(error)
     if state in _FULL:
         return StorageFullError("the storage is full; delete or clear sessions, or make room")
     waited_in_vain = isinstance(error, PoolTimeoutError | TimeoutError)
     if state in _AWAY or state in _SERIALIZATION_FAILURES or waited_in_vain or _is_lost(error):
         return DatabaseUnavailableError("the database is not available", retry_after=1.0)
-    return error
+    return None
 
 
 def _sqlstate(error: BaseException) -> str:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -70,7 +70,7 @@ class SqliteDatabase:
             with self._writer.begin() as connection:
                 return unit(connection)
         except (DBAPIError, sqlite3.Error) as error:
-            raise translated(error) from error
+            raise_translated(error)
 
     def _read(self, unit: Unit[T], *, snapshot: bool) -> T:
         try:
@@ -79,7 +79,7 @@ class SqliteDatabase:
                     connection.exec_driver_sql("BEGIN")
                 return unit(connection)  # closing the connection rolls back, which ends the snapshot
         except (DBAPIError, sqlite3.Error) as error:
-            raise translated(error) from error
+            raise_translated(error)
 
 
 def sqlite_has_wal_bug() -> bool:
@@ -87,15 +87,22 @@ def sqlite_has_wal_bug() -> bool:
     return sqlite3.sqlite_version_info < _FIRST_SAFE_VERSION
 
 
-def translated(error: Exception) -> RuntimeServiceError | Exception:
-    """The domain's word for what SQLite says; anything unexpected stays what it is."""
+def raise_translated(error: Exception) -> NoReturn:
+    """Raises the domain's word for what SQLite says; anything unexpected as it is."""
+    translated = _translated(error)
+    if translated is None:
+        raise error
+    raise translated from error
+
+
+def _translated(error: Exception) -> RuntimeServiceError | None:
     cause = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the primary code of an extended one
     if code == sqlite3.SQLITE_FULL:
         return StorageFullError("the storage is full; delete or clear sessions, or make room")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
         return DatabaseUnavailableError("the database is not available", retry_after=1.0)
-    return error
+    return None
 
 
 def _engine(path: Path, *, readers: int) -> Engine:
