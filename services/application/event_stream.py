@@ -6,7 +6,7 @@ Every number after the start is either delivered or declared in a gap (G2).
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from services.application.event_feed import EventFeed
@@ -105,7 +105,7 @@ class EventStream:
                     if self._rest(ends_at) > 0:
                         yield [Heartbeat(cursor.position)]
                     continue
-                batch, ended = await self._batch(before, page)
+                batch, ended = await self._batch(before, _up_to(self._through, page))
                 yield batch
                 if ended:
                     return
@@ -134,6 +134,13 @@ class EventStream:
             if isinstance(item, Gap) and item.reason is GapReason.CLEARED:
                 batch.extend(await self._snapshot_after_gap())
         return batch, False
+
+
+def _up_to(through: int | None, page: LogPage) -> LogPage:
+    """The page without what lies behind the stream's last number."""
+    if through is None or page.through <= through:
+        return page
+    return replace(page, events=tuple(e for e in page.events if e.sequence <= through), through=through)
 
 
 def _with_gaps(before: int, page: LogPage) -> Iterator[SessionEvent | Gap]:

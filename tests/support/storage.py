@@ -112,12 +112,11 @@ class Storage:
 
     async def start(self, session_id: str = "s1", owner_id: str = OWNER, text: str = "hello") -> Running:
         """Accepts a user message and opens the writer for its turn."""
-        committed = await self.change(
-            lambda change: start_turn(change, text=text, request_id="", principal=owner_id) and None,
-            session_id,
-            owner_id,
-        )
-        return self.run(committed)
+
+        def decide(change: SessionChange) -> None:
+            start_turn(change, text=text, request_id="", principal=owner_id)
+
+        return self.run(await self.change(decide, session_id, owner_id))
 
     def run(self, committed: Committed) -> Running:
         """Opens the writer for the turn that a change has started."""

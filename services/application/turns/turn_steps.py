@@ -31,6 +31,7 @@ from services.domain.tool_call import ToolCall, ToolCallState, ToolResultSource
 from services.domain.turn import Attempt, CancelCause, Turn, TurnFailure, TurnStartCause, TurnState
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]")
+_MAX_CALL_ID = 128  # characters; a longer one fits neither our storage nor any provider's rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +202,7 @@ def _with_own_ids(calls: Sequence[MessageToolCall], turn: Turn, taken: frozenset
     result = []
     for position, call in enumerate(calls):
         call_id = call.id
-        if not call_id or call_id in used:
+        if not call_id or len(call_id) > _MAX_CALL_ID or call_id in used:
             call_id = f"call_{turn.id}_{_attempt(turn).number}_{position}"
         used.add(call_id)
         result.append(replace(call, id=call_id, name=_NOT_IN_A_NAME.sub("_", call.name)[:64] or "_"))

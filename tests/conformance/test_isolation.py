@@ -1,0 +1,105 @@
+"""Someone else's session is not there: no read, no change and no request id tells it from one that never was (G8)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from services.application.ports import IdempotencyKey, ReadModel, SessionFilter
+from services.domain.agent_context import AgentContext
+from services.domain.errors import RuntimeServiceError, SessionNotFoundError
+from services.domain.session_change import SessionChange
+from tests.support.storage import CORRELATION, Running, Storage, a_session, note
+
+Use = Callable[[Storage, str, str], Awaitable[object]]
+
+# Every use of one session by (storage, session id, turn id), as bob.
+USES: dict[str, Use] = {
+    "session": lambda storage, session, turn: storage.reads.session("bob", session),
+    "messages": lambda storage, session, turn: storage.reads.messages(
+        "bob", session, roles=(), turn_id=None, newest_first=False, limit=10, after=None
+    ),
+    "messages of a turn": lambda storage, session, turn: storage.reads.messages(
+        "bob", session, roles=(), turn_id=turn, newest_first=True, limit=10, after=None
+    ),
+    "switches": lambda storage, session, turn: storage.reads.switches(
+        "bob", session, newest_first=False, limit=10, after=None
+    ),
+    "agent usage": lambda storage, session, turn: storage.reads.agent_usage("bob", session, since=None, before=None),
+    "turn": lambda storage, session, turn: storage.reads.turn("bob", session, turn),
+    "turns": lambda storage, session, turn: storage.reads.turns("bob", session, states=(), limit=10, after=None),
+    "open tool calls": lambda storage, session, turn: storage.reads.open_tool_calls(
+        "bob", session, limit=10, after=None
+    ),
+    "snapshot": lambda storage, session, turn: storage.reads.snapshot("bob", session),
+    "locate": lambda storage, session, turn: storage.reads.locate("bob", session),
+    "change": lambda storage, session, turn: storage.store.change("bob", session, note, correlation_id=CORRELATION),
+    "change with a request id": lambda storage, session, turn: storage.store.change(
+        "bob", session, note, correlation_id=CORRELATION, key=IdempotencyKey("bob", "UpdateSession", "r1", bytes(32))
+    ),
+}
+
+
+async def refusal(use: Use, storage: Storage, session_id: str, turn_id: str) -> tuple[object, ...]:
+    with pytest.raises(RuntimeServiceError) as caught:
+        await use(storage, session_id, turn_id)
+    return type(caught.value), caught.value.message, dict(caught.value.metadata)
+
+
+@pytest.fixture
+async def anns(storage: Storage) -> Running:
+    """A session of ann's, in mid-turn."""
+    return await storage.start_in_new_session("hers", "ann")
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+async def test_another_owners_session_is_refused_exactly_like_a_missing_one(
+    storage: Storage, anns: Running, use: Use
+) -> None:
+    before = await storage.events(anns.claim.session_key)
+    theirs = await refusal(use, storage, "hers", anns.turn.id)
+    missing = await refusal(use, storage, "nowhere", anns.turn.id)
+    assert theirs == missing
+    assert theirs[0] is SessionNotFoundError
+    assert await storage.events(anns.claim.session_key) == before
+
+
+def test_every_read_of_one_session_is_among_the_uses() -> None:
+    by_key_or_owner = {"history", "turn_end", "sessions"}  # for whoever has located the session; for one owner's list
+    reads = {name for name in vars(ReadModel) if not name.startswith("_")}
+    assert reads - by_key_or_owner <= {name.replace(" ", "_") for name in USES}
+
+
+async def test_lists_hold_only_ones_own(storage: Storage, anns: Running) -> None:
+    await storage.new_session("his", "bob")
+    page = await storage.reads.sessions("bob", where=SessionFilter(), limit=10, after=None)
+    assert [view.session.id for view in page.items] == ["his"]
+    assert await storage.reads.agent_usage("bob", None, since=None, before=None) == []
+
+
+async def test_a_page_key_of_another_owner_shows_nothing_of_hers(storage: Storage, anns: Running) -> None:
+    await storage.new_session("hers too", "ann")
+    page = await storage.reads.sessions("ann", where=SessionFilter(), limit=1, after=None)
+    assert page.next_after is not None
+    stolen = await storage.reads.sessions("bob", where=SessionFilter(), limit=10, after=page.next_after)
+    assert stolen.items == ()
+
+
+async def test_the_same_id_and_request_id_of_two_owners_never_meet(storage: Storage) -> None:
+    def key(owner_id: str) -> IdempotencyKey:
+        return IdempotencyKey(owner_id, "CreateSession", "r1", owner_id.encode().ljust(32))
+
+    def rename(change: SessionChange) -> None:
+        note(change, "bob was here")
+        change.outcome = "bob"
+
+    for owner_id in ("ann", "bob"):
+        session = a_session("s1", owner_id, storage.clock)
+        view, created = await storage.store.create(
+            session, AgentContext("universal"), allow_existing=False, key=key(owner_id)
+        )
+        assert (created, view.session.owner_id) == (True, owner_id)
+    await storage.change(rename, "s1", "bob")
+    anns = await storage.reads.locate("ann", "s1")
+    assert await storage.events(anns.session_key) == []

@@ -1,0 +1,58 @@
+"""Changes of a session that never meet a database: what the rules of a turn are tried on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from services.domain.agent_context import AgentContext
+from services.domain.session import Session, SessionState
+from services.domain.session_change import SessionAggregate, SessionChange
+from services.domain.session_events import Payload
+from services.domain.turn import Attempt, Turn, TurnState
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def a_session(**fields: object) -> Session:
+    given: dict[str, object] = {
+        "key": 1,
+        "id": "s1",
+        "owner_id": "ann",
+        "title": "",
+        "description": "",
+        "state": SessionState.ACTIVE,
+        "create_time": NOW,
+        "update_time": NOW,
+        "last_activity_time": NOW,
+    }
+    return Session(**(given | fields))  # type: ignore[arg-type]
+
+
+def a_running_turn(**fields: object) -> Turn:
+    given: dict[str, object] = {
+        "id": "turn_1",
+        "input_id": "input_1",
+        "agent": "universal",
+        "state": TurnState.RUNNING,
+        "create_time": NOW,
+        "correlation_id": "corr-1",
+        "attempt": Attempt(1, "msg_1"),
+        "model_calls": 1,
+    }
+    return Turn(**(given | fields))  # type: ignore[arg-type]
+
+
+def a_change(turn: Turn | None = None, *, session: Session | None = None, **loaded: object) -> SessionChange:
+    """A change of a session with that active turn, at number 10 of its log."""
+    aggregate = SessionAggregate(session or a_session(), AgentContext("universal"), last_sequence=10, turn=turn)
+    changed = replace(aggregate, **loaded)  # type: ignore[arg-type]
+    return SessionChange(changed, now=NOW, correlation_id="corr-1")
+
+
+def payloads(change: SessionChange) -> list[Payload]:
+    return [event.payload for event in change.events]
+
+
+def kinds(change: SessionChange) -> list[str]:
+    return [type(payload).__name__ for payload in payloads(change)]
