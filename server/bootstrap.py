@@ -24,6 +24,7 @@ from services.application.ports import Incarnation
 from services.application.turns.running_turns import RunningTurns
 from services.application.turns.turn_runner import TurnRunner
 from services.application.turns.turn_steps import TurnCaps
+from services.domain.errors import RuntimeServiceError
 from services.infrastructure.agents.definition_files import BrokenDefinitionError, FileAgentCatalog
 from services.infrastructure.llm import OpenAiModelClient, OpenAiSettings
 from services.infrastructure.persistence.database import Database
@@ -98,7 +99,10 @@ async def _engine(
     turns = RunningTurns(runner, store)
     leases = SqlLeases(database, sole=settings.database_kind == "sqlite")
     keeper = LeaseKeeper(leases, store, turns, clock, incarnation, lease=settings.lease)
-    await keeper.start()
+    try:
+        await keeper.start()
+    except RuntimeServiceError as error:
+        raise StartupError(f"the database cannot be written: {error.message}") from None
     supervisor.start("log writer", writer.run)
     supervisor.start("lease keeper", keeper.run)
     supervisor.start("outbox relay", OutboxRelay(SqlOutbox(database), subscribers=()).run)

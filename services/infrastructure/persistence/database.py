@@ -42,7 +42,10 @@ class Database(Protocol):
         """
 
     async def write_statement(self, unit: Unit[T]) -> T:
-        """Runs a repeatable unit whose only write is one statement: a transaction without the round trips of one."""
+        """Runs a repeatable unit whose only write is one statement: a transaction without the round trips of one.
+
+        For what keeps the process alive: it does not queue behind callers.
+        """
 
     async def close(self) -> None:
         """Waits for units under way and gives all connections back."""

@@ -46,10 +46,13 @@ class SqlLeases:
             )
             return connection.execute(statement).rowcount == 1
 
-        # A lease that ends with the file's lock needs no renewal, and an idle embedded server should not write.
-        if not self._sole and not await self._database.write_statement(renewed):
-            return None
-        return await self._database.read(lambda connection: _owned(connection, incarnation))
+        def unit(connection: Connection) -> list[OwnedHead] | None:
+            return _owned(connection, incarnation) if renewed(connection) else None
+
+        if self._sole:
+            # A lease that ends with the file's lock needs no renewal, and an idle embedded server should not write.
+            return await self._database.read(lambda connection: _owned(connection, incarnation))
+        return await self._database.write_statement(unit)
 
     async def end(self, incarnation: str) -> None:
         def unit(connection: Connection) -> None:

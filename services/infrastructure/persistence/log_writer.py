@@ -22,6 +22,7 @@ from services.infrastructure.persistence.rows import numbered
 
 logger = logging.getLogger(__name__)
 
+_MAX_FLUSH_BYTES = 4 * 1024 * 1024
 _MAX_WAITING_BYTES = 1024 * 1024
 _RETRY_DELAY = 0.25
 
@@ -163,9 +164,14 @@ class GroupLogWriter:
         return stream
 
     def _ready(self) -> list[_Stream]:
-        ready = []
+        ready: list[_Stream] = []
+        size = 0
         for stream in self._streams.values():
             if stream.batch is None and stream.waiting and not stream.held:
+                size += stream.waiting_bytes
+                if ready and size > _MAX_FLUSH_BYTES:
+                    self._wake.set()  # the rest goes with the next flush
+                    continue
                 stream.batch = Batch.of(stream.claim, stream.flushed, stream.waiting)
                 stream.waiting = []
                 stream.waiting_bytes = 0

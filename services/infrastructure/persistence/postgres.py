@@ -16,6 +16,7 @@ from services.application.uninterrupted import uninterrupted
 from services.domain.errors import DatabaseUnavailableError, RuntimeServiceError, StorageFullError
 from services.infrastructure.persistence.database import T, Unit, UnknownOutcomeError
 
+_RESERVED_CONNECTIONS = 2
 _MAX_RUNS = 5
 _RETRY_DELAY = 0.02
 _RETRY_WINDOW = 2.0  # seconds; a caller waits no longer than one slow run beyond it
@@ -27,39 +28,25 @@ _AWAY = frozenset({"25006", "53300", "57P01", "57P02", "57P03", "57014", "55P03"
 
 
 class PostgresDatabase:
-    """A `Database` on one PostgreSQL. At most `pool_size` units run at once; others wait up to two seconds for a
-    turn.
+    """A `Database` on one PostgreSQL: `pool_size` connections for callers and two more for `write_statement`.
+
+    Who finds all connections busy waits up to two seconds.
     """
 
     dialect = "postgresql"
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
-        self._engine: AsyncEngine = create_async_engine(
-            _driver_url(url),
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=2,
-            hide_parameters=True,  # errors are logged, and parameters hold what people wrote
-            connect_args={
-                "timeout": 3,
-                "command_timeout": 5,
-                "server_settings": {
-                    "application_name": "agent-runtime",
-                    "statement_timeout": "5000",
-                    "lock_timeout": "2000",
-                    "idle_in_transaction_session_timeout": "10000",
-                    "timezone": "UTC",
-                },
-            },
-        )
+        self._engine = _new_engine(url, pool_size)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        # The log writer and the lease never queue behind callers: a lease lost to a flood would stop every turn.
+        self._reserved = _new_engine(url, _RESERVED_CONNECTIONS).execution_options(isolation_level="AUTOCOMMIT")
 
     async def read(self, unit: Unit[T]) -> T:
         return await self._read(self._autocommit, unit)
 
     async def write_statement(self, unit: Unit[T]) -> T:
-        return await self._read(self._autocommit, unit)
+        return await self._read(self._reserved, unit)
 
     async def read_snapshot(self, unit: Unit[T]) -> T:
         return await self._read(self._snapshots, unit)
@@ -69,6 +56,7 @@ class PostgresDatabase:
 
     async def close(self) -> None:
         await self._engine.dispose()
+        await self._reserved.dispose()
 
     async def _read(self, engine: AsyncEngine, unit: Unit[T]) -> T:
         async def once() -> T:
@@ -124,6 +112,27 @@ class PostgresDatabase:
             return result
 
 
+def _new_engine(url: str, pool_size: int) -> AsyncEngine:
+    return create_async_engine(
+        _driver_url(url),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=2,
+        hide_parameters=True,  # errors are logged, and parameters hold what people wrote
+        connect_args={
+            "timeout": 3,
+            "command_timeout": 5,
+            "server_settings": {
+                "application_name": "agent-runtime",
+                "statement_timeout": "5000",
+                "lock_timeout": "2000",
+                "idle_in_transaction_session_timeout": "10000",
+                "timezone": "UTC",
+            },
+        },
+    )
+
+
 def _driver_url(url: str) -> URL:
     """The address in the driver's words: what libpq calls `sslmode` is `ssl` there."""
     parsed = make_url(url).set(drivername="postgresql+asyncpg")
@@ -143,7 +152,7 @@ def raise_translated(error: Exception) -> NoReturn:
 def _translated(error: Exception) -> RuntimeServiceError | None:
     state = _sqlstate(error)
     if state in _FULL:
-        return StorageFullError("the storage is full; delete or clear sessions, or make room")
+        return StorageFullError("the storage is full; reads still work, writes do again once there is room")
     waited_in_vain = isinstance(error, PoolTimeoutError | TimeoutError)
     if state in _AWAY or state in _SERIALIZATION_FAILURES or waited_in_vain or _is_lost(error):
         return DatabaseUnavailableError("the database is not available", retry_after=1.0)

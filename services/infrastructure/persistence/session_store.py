@@ -18,6 +18,7 @@ from services.infrastructure.persistence.database import Database
 from services.infrastructure.persistence.event_log import read_log
 from services.infrastructure.persistence.idempotency import recall, remember
 from services.infrastructure.persistence.log_writer import GroupLogWriter
+from services.infrastructure.persistence.queues import Queues
 from services.infrastructure.persistence.rows import event_from
 from services.infrastructure.persistence.session_create import LostRaceError, create
 from services.infrastructure.persistence.session_load import Head, load, lock_head
@@ -44,6 +45,9 @@ class SqlSessionStore:
         self._publish = publish
         self._clock = clock
         self._incarnation = incarnation
+        # Who waits for the same session waits here, not with a connection in hand: one session's callers must not take
+        # the pool from everybody else.
+        self._queues = Queues()
 
     async def create(
         self, session: Session, context: AgentContext, *, allow_existing: bool, key: IdempotencyKey | None
@@ -89,7 +93,8 @@ class SqlSessionStore:
             self._publish(session_key, events)
             return committed
 
-        return await uninterrupted(commit_and_publish())
+        async with self._queues.of((owner_id, session_id)):
+            return await uninterrupted(commit_and_publish())
 
     async def step(
         self, claim: Claim, decide: Decision, *, correlation_id: str, call_ids: Sequence[str] = ()

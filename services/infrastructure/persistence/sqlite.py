@@ -99,7 +99,7 @@ def _translated(error: Exception) -> RuntimeServiceError | None:
     cause = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF  # the primary code of an extended one
     if code == sqlite3.SQLITE_FULL:
-        return StorageFullError("the storage is full; delete or clear sessions, or make room")
+        return StorageFullError("the storage is full; reads still work, writes do again once there is room")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
         return DatabaseUnavailableError("the database is not available", retry_after=1.0)
     return None
