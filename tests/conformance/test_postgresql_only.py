@@ -69,6 +69,20 @@ class TestALockedSession:
             events = await storage.events(running.claim.session_key)
             assert sequences(events) == list(range(1, len(events) + 1))
 
+    async def test_keeps_no_more_than_one_connection_waiting_for_it(
+        self, postgresql_storage: Storage, migrated_url: str
+    ) -> None:
+        storage = postgresql_storage
+        running = await storage.start_in_new_session("s1")
+        await storage.new_session("s2")
+        async with locked_elsewhere(migrated_url, running.claim.session_key):
+            waiting = [asyncio.create_task(storage.change(note, "s1")) for _ in range(30)]
+            await asyncio.sleep(0)
+            async with asyncio.timeout(1):
+                assert kinds(list((await storage.change(note, "s2")).events)) == ["SessionUpdated"]
+            assert not any(task.done() for task in waiting)
+        await asyncio.gather(*waiting)
+
     async def test_takes_no_more_deltas_than_may_wait(self, postgresql_storage: Storage, migrated_url: str) -> None:
         storage = postgresql_storage
         running = await storage.start_in_new_session()
