@@ -88,6 +88,10 @@ check: lint types ## Everything that needs no running server: lint, types, gener
 test: $(READY) ## All tests, against real PostgreSQL and Redis servers it starts itself
 	@$(PY) -m pytest -q -n $(TEST_WORKERS) $(ARGS)
 
+.PHONY: bench
+bench: $(READY) ## Measure what is promised about speed and routing: one table, and build/bench.json
+	@$(PY) -m tests.bench
+
 .PHONY: breaking
 breaking: $(READY) ## Does the contract still serve every client of branch main?
 	@$(VENV)/bin/buf breaking --against '.git#branch=main'
@@ -98,6 +102,10 @@ breaking: $(READY) ## Does the contract still serve every client of branch main?
 .PHONY: demo
 demo: $(READY) ## A session from start to end on this machine, checked event by event
 	@$(PY) -m devtools.demo
+
+.PHONY: chat
+chat: $(READY) ## A chat in this terminal, with a server of its own (ARGS=--scripted: without a model)
+	@$(PY) -m devtools.chat $(ARGS)
 
 .PHONY: run
 run: $(READY) ## The server for development, on loopback

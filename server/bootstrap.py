@@ -18,15 +18,22 @@ from server.registration import SERVICES, Engine, add_services
 from server.startup_error import StartupError
 from services.application.background.lease_keeper import LeaseKeeper
 from services.application.background.outbox_relay import OutboxRelay
+from services.application.background.remote_watches import RemoteWatches
 from services.application.background.supervisor import Supervisor
+from services.application.background.wait_expiry import WaitExpiry
 from services.application.event_feed import EventFeed
-from services.application.ports import Incarnation
+from services.application.ports import Incarnation, ToolCatalog
+from services.application.sessions.client_tool_checks import ClientToolChecks
+from services.application.turns.call_policy import CallPolicy
+from services.application.turns.input_acceptance import InputAcceptance
 from services.application.turns.running_turns import RunningTurns
+from services.application.turns.turn_limits import TurnLimits
 from services.application.turns.turn_runner import TurnRunner
-from services.application.turns.turn_steps import TurnCaps
 from services.domain.errors import RuntimeServiceError
 from services.infrastructure.agents.definition_files import BrokenDefinitionError, FileAgentCatalog
 from services.infrastructure.llm import OpenAiModelClient, OpenAiSettings
+from services.infrastructure.notify.postgres import PostgresWakeUps
+from services.infrastructure.notify.redis import RedisWakeUps
 from services.infrastructure.persistence.database import Database
 from services.infrastructure.persistence.event_log import SqlEventLog
 from services.infrastructure.persistence.leases import SqlLeases
@@ -36,7 +43,11 @@ from services.infrastructure.persistence.outbox_store import SqlOutbox
 from services.infrastructure.persistence.read_model import SqlReadModel
 from services.infrastructure.persistence.session_store import SqlSessionStore
 from services.infrastructure.persistence.signing_keys import signing_key
+from services.infrastructure.persistence.spreading import Tell, tell_nobody
+from services.infrastructure.persistence.waits import SqlWaits
+from services.infrastructure.persistence.watches import SqlWatches
 from services.infrastructure.system.clock import SystemClock
+from services.infrastructure.tools import FileToolCatalog, JsonSchemaValidator
 
 
 async def run(settings: Settings, ready: Callable[[str], None] | None = None) -> None:
@@ -90,13 +101,23 @@ async def _engine(
     clock = SystemClock()
     incarnation = Incarnation()
     feed = EventFeed(SqlEventLog(database))
-    writer = GroupLogWriter(database, feed.publish, clock, min_interval=settings.flush_min_interval)
-    store = SqlSessionStore(database, writer, feed.publish, clock, incarnation=lambda: incarnation.name)
+    tell = _start_wake_ups(settings, database, feed, incarnation, supervisor)
+    writer = GroupLogWriter(
+        database,
+        feed.publish,
+        clock,
+        min_interval=settings.flush_min_interval,
+        incarnation=lambda: incarnation.name,
+        tell=tell,
+    )
+    store = SqlSessionStore(database, writer, feed.publish, clock, incarnation=lambda: incarnation.name, tell=tell)
     reads = SqlReadModel(database)
-    agents = _agents()
+    tools, schemas = FileToolCatalog(), JsonSchemaValidator()
+    agents = _agents(settings, tools)
+    limits = _turn_limits(settings)
+    policy = CallPolicy(tools, schemas, agents, settings.rules())
     model = OpenAiModelClient(_model_settings(settings))
-    runner = TurnRunner(store, writer, reads, model, agents, clock, caps=TurnCaps())
-    turns = RunningTurns(runner, store)
+    turns = RunningTurns(TurnRunner(store, writer, reads, model, agents, policy, clock, limits), store)
     leases = SqlLeases(database, sole=settings.database_kind == "sqlite")
     keeper = LeaseKeeper(leases, store, turns, clock, incarnation, lease=settings.lease)
     try:
@@ -105,6 +126,7 @@ async def _engine(
         raise StartupError(f"the database cannot be written: {error.message}") from None
     supervisor.start("log writer", writer.run)
     supervisor.start("lease keeper", keeper.run)
+    supervisor.start("wait expiry", WaitExpiry(SqlWaits(database), store, turns, limits).run)
     supervisor.start("outbox relay", OutboxRelay(SqlOutbox(database), subscribers=()).run)
 
     async def drain_streams() -> None:
@@ -113,17 +135,62 @@ async def _engine(
 
     supervisor.start("stream drain", drain_streams)
     try:
-        yield Engine(store, reads, feed, turns, agents, clock)
+        yield Engine(
+            store=store,
+            reads=reads,
+            feed=feed,
+            turns=turns,
+            agents=agents,
+            tools=tools,
+            acceptance=InputAcceptance(store, agents, turns, policy, limits),
+            client_tools=ClientToolChecks(tools, schemas),
+            clock=clock,
+        )
     finally:
         await keeper.stop()
         await model.aclose()
 
 
-def _agents() -> FileAgentCatalog:
+def _start_wake_ups(
+    settings: Settings, database: Database, feed: EventFeed, incarnation: Incarnation, supervisor: Supervisor
+) -> Tell:
+    """Lets replicas that share a database hear of each other's appends; an embedded one is alone."""
+    if settings.database_kind == "sqlite":
+        return tell_nobody
+    remote = RemoteWatches(SqlWatches(database), feed, incarnation)
+    wake_ups: RedisWakeUps | PostgresWakeUps
+    if settings.redis_url is not None:
+        wake_ups = RedisWakeUps(settings.redis_url.get_secret_value(), incarnation, remote.hear)
+    else:
+        direct_url = settings.database_direct_url or settings.database_url
+        wake_ups = PostgresWakeUps(direct_url.get_secret_value(), incarnation, remote.hear)
+    supervisor.start("remote watches", remote.run)
+    supervisor.start("wake-ups", wake_ups.run)
+    return wake_ups.tell
+
+
+def _agents(settings: Settings, tools: ToolCatalog) -> FileAgentCatalog:
     try:
-        return FileAgentCatalog()
+        return FileAgentCatalog(
+            known_tools=[tool.name for tool in tools.all()],
+            extra=settings.agents_dir,
+            initial_agent=settings.initial_agent,
+        )
     except BrokenDefinitionError as error:
         raise StartupError(f"an agent cannot be loaded: {error}") from None
+
+
+def _turn_limits(settings: Settings) -> TurnLimits:
+    return TurnLimits(
+        model_calls=settings.turns.model_calls,
+        tool_calls=settings.turns.tool_calls,
+        agent_switches=settings.turns.agent_switches,
+        running_time=settings.turns.running_time,
+        tool_result_wait=settings.turns.tool_result_wait,
+        approval_wait=settings.turns.approval_wait if settings.turns.approval_expiry == "reject" else None,
+        followup_wait=settings.turns.followup_wait,
+        tool_result_bytes=settings.sizes.tool_result,
+    )
 
 
 def _model_settings(settings: Settings) -> OpenAiSettings:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from server.rule_settings import RuleSettings
 from server.startup_error import StartupError
 from services.application.ports import Role
+from services.domain.policies.approval_rules import ApprovalRule, lint_rule
 
 ENV_PREFIX = "AGENT_RUNTIME__"
 NESTED_DELIMITER = "__"
@@ -28,6 +31,7 @@ _MIN_DISTINCT_CHARACTERS = 8
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Bytes = Annotated[ByteSize, Field(gt=0)]
+Positive = Annotated[int, Field(gt=0)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
@@ -66,6 +70,24 @@ class Sizes(BaseModel):
 
     grpc_message: Bytes = Field(ByteSize(8 << 20), description="One gRPC message, each way.")
     user_message: Bytes = Field(ByteSize(256 << 10), description="The text of one user message.")
+    tool_result: Bytes = Field(ByteSize(1 << 20), description="The result of one tool call.")
+
+
+class TurnSettings(BaseModel):
+    """What one turn may use and how long it waits; times are seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_calls: Positive = Field(50, description="Model calls of one turn; reaching it ends the turn.")
+    tool_calls: Positive = Field(100, description="Tool calls of one turn; reaching it ends the turn.")
+    agent_switches: Positive = Field(10, description="Agent switches of one turn; more end the turn.")
+    running_time: PositiveSeconds = Field(1800.0, description="Time one turn may work; waiting does not count.")
+    tool_result_wait: PositiveSeconds = Field(900.0, description="A turn waits this long for a tool's result.")
+    approval_wait: PositiveSeconds = Field(300.0, description="An approval waits this long for a decision.")
+    approval_expiry: Literal["reject", "wait"] = Field(
+        "reject", description="What then: `reject` does not run the call and goes on, `wait` never expires."
+    )
+    followup_wait: PositiveSeconds = Field(86400.0, description="A question waits this long for its answer.")
 
 
 class Settings(BaseSettings):
@@ -83,6 +105,13 @@ class Settings(BaseSettings):
     database_url: SecretStr = Field(
         SecretStr("sqlite:///data/agent-runtime.db"),
         description="`sqlite:///relative/file`, `sqlite:////absolute/file` or `postgresql://user:password@host/name`.",
+    )
+    database_direct_url: SecretStr | None = Field(
+        None,
+        description="The same PostgreSQL without a pooler in front, for wake-ups; unset means `database_url` is that.",
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="`redis://…`, if there is one: replicas then wake each other over it."
     )
     llm_proxy_url: str = Field(
         "http://127.0.0.1:4000/v1", description="OpenAI-compatible endpoint; `/chat/completions` is added to it."
@@ -112,6 +141,19 @@ class Settings(BaseSettings):
         None, description="gRPC reflection; unset means on when listening on loopback or in development mode."
     )
 
+    agent_mode: Literal["multi", "single"] = Field(
+        "multi",
+        description="`multi`: sessions begin with `orchestrator`, which routes; `single`: with `universal`.",
+    )
+    agents_dir: Path | None = Field(None, description="Directory with further agent definitions, one TOML file each.")
+    approval_rules: tuple[RuleSettings, ...] = Field(
+        (),
+        description=(
+            'Approval rules: a JSON list of `{"id", "tool", "effect": "ALLOW|ASK|DENY", "conditions": [{"argument",'
+            ' "op": "EQ|GT|LT|CONTAINS", "value"}], "priority", "description"}`; see docs/agents.md.'
+        ),
+    )
+
     unary_timeout: PositiveSeconds = Field(30.0, description="Longest a unary call may work, whatever its deadline.")
     heartbeat: PositiveSeconds = Field(15.0, description="Silence on a stream after which a heartbeat is sent.")
     slow_consumer_timeout: PositiveSeconds = Field(60.0, description="A stream's reader may delay one write this long.")
@@ -133,6 +175,7 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] = Field("json", description="One JSON object a line, or text for people.")
 
     sizes: Sizes = Sizes()
+    turns: TurnSettings = TurnSettings()
 
     @field_validator("listen")
     @classmethod
@@ -166,6 +209,18 @@ class Settings(BaseSettings):
             raise ValueError("the same key twice")
         return keys
 
+    @field_validator("approval_rules")
+    @classmethod
+    def _rules_mean_something(cls, rules: tuple[RuleSettings, ...]) -> tuple[RuleSettings, ...]:
+        if len({rule.id for rule in rules}) < len(rules):
+            raise ValueError("the same rule id twice")
+        problems = [
+            f"{rule.id}: {problem}" for rule in rules for problem in lint_rule(rule.rule(), may_match_every_tool=True)
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return rules
+
     def check_guarded(self) -> None:
         """Raises StartupError when anybody, or whoever guesses, could come in; in development mode anybody may."""
         if self.dev:
@@ -177,6 +232,15 @@ class Settings(BaseSettings):
                 raise StartupError(
                     f"{ENV_PREFIX}KEYS[{position}] ({entry.name}) {weakness}; try `openssl rand -hex 32`"
                 )
+
+    @property
+    def initial_agent(self) -> str:
+        """The agent that sessions begin with."""
+        return "orchestrator" if self.agent_mode == "multi" else "universal"
+
+    def rules(self) -> tuple[ApprovalRule, ...]:
+        """The operator's approval rules, in their order."""
+        return tuple(rule.rule() for rule in self.approval_rules)
 
     @property
     def host(self) -> str:
@@ -210,8 +274,9 @@ class Settings(BaseSettings):
         """Every secret text among the settings, for those who must keep them out of what they write."""
         secrets = [entry.key.get_secret_value() for entry in self.keys]
         secrets.append(self.llm_api_key.get_secret_value())
-        password = urlsplit(self.database_url.get_secret_value()).password or ""
-        secrets += [password, unquote(password)]
+        for url in (self.database_url, self.database_direct_url, self.redis_url):
+            password = urlsplit(url.get_secret_value()).password or "" if url is not None else ""
+            secrets += [password, unquote(password)]
         return sorted({secret for secret in secrets if secret})
 
 
@@ -238,6 +303,7 @@ def unknown_variables() -> list[str]:
     """
     known = {f"{ENV_PREFIX}{name}".upper() for name in Settings.model_fields}
     known |= {f"{ENV_PREFIX}SIZES{NESTED_DELIMITER}{name}".upper() for name in Sizes.model_fields}
+    known |= {f"{ENV_PREFIX}TURNS{NESTED_DELIMITER}{name}".upper() for name in TurnSettings.model_fields}
     return sorted(name for name in os.environ if name.upper().startswith(ENV_PREFIX) and name.upper() not in known)
 
 

@@ -30,6 +30,11 @@ from services.application.agents.get_agent_context import GetAgentContext
 from services.application.agents.get_agent_usage_stats import GetAgentUsageStats
 from services.application.agents.list_agent_switches import ListAgentSwitches
 from services.application.agents.list_agents import ListAgents
+from services.application.agents.reset_agent import ResetAgent
+from services.application.agents.switch_agent import SwitchAgent
+from services.application.approvals.decide_approval import DecideApproval
+from services.application.approvals.get_approval import GetApproval
+from services.application.approvals.list_approvals import ListApprovals
 from services.application.event_feed import EventFeed
 from services.application.event_stream import StreamSettings
 from services.application.messages.cancel_turn import CancelTurn
@@ -38,9 +43,10 @@ from services.application.messages.list_open_tool_calls import ListOpenToolCalls
 from services.application.messages.list_turns import ListTurns
 from services.application.messages.send_message import SendMessage
 from services.application.messages.watch_session import WatchSession
-from services.application.ports import AgentCatalog, Clock, ReadModel, SessionStore
+from services.application.ports import AgentCatalog, Clock, ReadModel, SessionStore, ToolCatalog
 from services.application.sessions.activate_session import ActivateSession
 from services.application.sessions.clear_messages import ClearMessages
+from services.application.sessions.client_tool_checks import ClientToolChecks
 from services.application.sessions.create_session import CreateSession
 from services.application.sessions.deactivate_session import DeactivateSession
 from services.application.sessions.delete_session import DeleteSession
@@ -48,6 +54,7 @@ from services.application.sessions.get_session import GetSession
 from services.application.sessions.list_messages import ListMessages
 from services.application.sessions.list_sessions import ListSessions
 from services.application.sessions.update_session import UpdateSession
+from services.application.turns.input_acceptance import InputAcceptance
 from services.application.turns.running_turns import RunningTurns
 
 _FILES = (agent_service_pb2, approval_service_pb2, message_service_pb2, operations_service_pb2, session_service_pb2)
@@ -64,6 +71,9 @@ class Engine:
     feed: EventFeed
     turns: RunningTurns
     agents: AgentCatalog
+    tools: ToolCatalog
+    acceptance: InputAcceptance
+    client_tools: ClientToolChecks
     clock: Clock
 
 
@@ -72,17 +82,17 @@ def add_services(server: grpc.aio.Server, settings: Settings, engine: Engine, pa
     session_service_pb2_grpc.add_SessionServiceServicer_to_server(_sessions(engine, page_tokens), server)
     agent_service_pb2_grpc.add_AgentServiceServicer_to_server(_agents(engine, page_tokens), server)
     message_service_pb2_grpc.add_MessageServiceServicer_to_server(_messages(settings, engine, page_tokens), server)
-    approval_service_pb2_grpc.add_ApprovalServiceServicer_to_server(ApprovalHandler(), server)
+    approval_service_pb2_grpc.add_ApprovalServiceServicer_to_server(_approvals(engine, page_tokens), server)
     operations_service_pb2_grpc.add_OperationsServiceServicer_to_server(OperationsHandler(), server)
 
 
 def _sessions(engine: Engine, page_tokens: PageTokens) -> SessionHandler:
     store, reads = engine.store, engine.reads
     return SessionHandler(
-        create_session=CreateSession(store, engine.agents, engine.clock),
+        create_session=CreateSession(store, engine.agents, engine.clock, engine.client_tools),
         get_session=GetSession(reads),
         list_sessions=ListSessions(reads),
-        update_session=UpdateSession(store),
+        update_session=UpdateSession(store, engine.client_tools),
         deactivate_session=DeactivateSession(store),
         activate_session=ActivateSession(store),
         delete_session=DeleteSession(store, engine.turns),
@@ -99,6 +109,18 @@ def _agents(engine: Engine, page_tokens: PageTokens) -> AgentHandler:
         get_agent_context=GetAgentContext(engine.reads),
         list_agent_switches=ListAgentSwitches(engine.reads),
         get_agent_usage_stats=GetAgentUsageStats(engine.reads),
+        switch_agent=SwitchAgent(engine.store, engine.reads, engine.agents),
+        reset_agent=ResetAgent(engine.store, engine.agents),
+        tools=engine.tools,
+        page_tokens=page_tokens,
+    )
+
+
+def _approvals(engine: Engine, page_tokens: PageTokens) -> ApprovalHandler:
+    return ApprovalHandler(
+        list_approvals=ListApprovals(engine.reads),
+        get_approval=GetApproval(engine.reads),
+        decide_approval=DecideApproval(engine.acceptance, engine.reads),
         page_tokens=page_tokens,
     )
 
@@ -107,7 +129,7 @@ def _messages(settings: Settings, engine: Engine, page_tokens: PageTokens) -> Me
     store, reads, feed, turns, clock = engine.store, engine.reads, engine.feed, engine.turns, engine.clock
     streams = StreamSettings(heartbeat=settings.heartbeat, max_age=settings.stream_max_age)
     return MessageHandler(
-        send_message=SendMessage(store, reads, feed, turns, clock, streams),
+        send_message=SendMessage(engine.acceptance, store, reads, feed, clock, streams),
         watch_session=WatchSession(reads, feed, clock, streams),
         cancel_turn=CancelTurn(store, reads, turns),
         get_turn=GetTurn(reads),

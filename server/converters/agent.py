@@ -1,66 +1,47 @@
-"""Agents, and what a session knows about its own, on the wire."""
+"""Agents on the wire, as their definitions state them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agent_runtime.v1 import agent_context_pb2, agent_pb2
-from server.converters.times import to_timestamp
-from services.application.ports import SessionView
-from services.domain.agent import AgentDefinition
-from services.domain.agent_context import AgentSwitch, SwitchSource
+from agent_runtime.v1 import agent_pb2
+from server.converters.tool import to_tool_spec
+from services.application.ports import ToolCatalog
+from services.domain.agent import AgentDefinition, AgentOrigin, ClientToolAccess
+from services.domain.policies.file_rules import WriteAccess
 
-SWITCH_SOURCES: Mapping[SwitchSource, agent_context_pb2.AgentSwitchSource.ValueType] = {
-    SwitchSource.USER: agent_context_pb2.AGENT_SWITCH_SOURCE_USER,
-    SwitchSource.ROUTER: agent_context_pb2.AGENT_SWITCH_SOURCE_ROUTER,
-    SwitchSource.AGENT: agent_context_pb2.AGENT_SWITCH_SOURCE_AGENT,
-    SwitchSource.FALLBACK: agent_context_pb2.AGENT_SWITCH_SOURCE_FALLBACK,
-    SwitchSource.CACHE: agent_context_pb2.AGENT_SWITCH_SOURCE_CACHE,
+CLIENT_TOOL_ACCESS: Mapping[ClientToolAccess, agent_pb2.ClientToolAccess.ValueType] = {
+    ClientToolAccess.ALL: agent_pb2.CLIENT_TOOL_ACCESS_ALL,
+    ClientToolAccess.READ_ONLY: agent_pb2.CLIENT_TOOL_ACCESS_READ_ONLY,
+    ClientToolAccess.NONE: agent_pb2.CLIENT_TOOL_ACCESS_NONE,
 }
 
-# Empty: nobody was asked.
-CONFIDENCES: Mapping[str, agent_context_pb2.RoutingConfidence.ValueType] = {
-    "": agent_context_pb2.ROUTING_CONFIDENCE_UNSPECIFIED,
-    "high": agent_context_pb2.ROUTING_CONFIDENCE_HIGH,
-    "medium": agent_context_pb2.ROUTING_CONFIDENCE_MEDIUM,
-    "low": agent_context_pb2.ROUTING_CONFIDENCE_LOW,
+WRITE_ACCESS: Mapping[WriteAccess, agent_pb2.WriteAccess.ValueType] = {
+    WriteAccess.NONE: agent_pb2.WRITE_ACCESS_NONE,
+    WriteAccess.MATCHING: agent_pb2.WRITE_ACCESS_MATCHING,
+    WriteAccess.ALL: agent_pb2.WRITE_ACCESS_ALL,
 }
 
-_SWITCH_LIMIT = 50
+ORIGINS: Mapping[AgentOrigin, agent_pb2.AgentOrigin.ValueType] = {
+    AgentOrigin.BUILT_IN: agent_pb2.AGENT_ORIGIN_BUILT_IN,
+    AgentOrigin.DEFINITION_FILE: agent_pb2.AGENT_ORIGIN_DEFINITION_FILE,
+    AgentOrigin.PLUGIN: agent_pb2.AGENT_ORIGIN_PLUGIN,
+}
 
 
-def to_agent(agent: AgentDefinition) -> agent_pb2.Agent:
-    """The definition without its prompt. An agent has no tools yet, so it writes nothing and nothing routes to it."""
+def to_agent(agent: AgentDefinition, tools: ToolCatalog) -> agent_pb2.Agent:
+    """The definition without its prompt, with whole tools for the names it gives them."""
+    known = (tools.get(name) for name in agent.tools)
     return agent_pb2.Agent(
         name=agent.name,
         description=agent.description,
         version=agent.version,
-        client_tool_access=agent_pb2.CLIENT_TOOL_ACCESS_NONE,
-        file_rules=agent_pb2.FileRules(write_access=agent_pb2.WRITE_ACCESS_NONE),
+        tools=[to_tool_spec(tool) for tool in known if tool is not None],
+        client_tool_access=CLIENT_TOOL_ACCESS[agent.client_tools],
+        file_rules=agent_pb2.FileRules(
+            write_access=WRITE_ACCESS[agent.file_rules.write_access], write_patterns=agent.file_rules.patterns
+        ),
         model=agent.model or "",
-        origin=agent_pb2.AGENT_ORIGIN_BUILT_IN,
-    )
-
-
-def to_agent_context(view: SessionView) -> agent_context_pb2.AgentContext:
-    """Who is current in the session."""
-    return agent_context_pb2.AgentContext(
-        session_id=view.session.id,
-        current_agent=view.context.current_agent,
-        switch_count=view.context.switch_count,
-        switch_limit=_SWITCH_LIMIT,
-    )
-
-
-def to_agent_switch(switch: AgentSwitch) -> agent_context_pb2.AgentSwitch:
-    """One entry of the switch history."""
-    return agent_context_pb2.AgentSwitch(
-        ordinal=switch.ordinal,
-        from_agent=switch.from_agent,
-        to_agent=switch.to_agent,
-        reason=switch.reason,
-        confidence=CONFIDENCES[switch.confidence],
-        source=SWITCH_SOURCES[switch.source],
-        requested_by=switch.requested_by,
-        create_time=to_timestamp(switch.time),
+        origin=ORIGINS[agent.origin],
+        routable=agent.routable,
     )

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypedDict
 
 from agent_runtime.v1 import agent_service_pb2
+from server.converters import limits
 from server.converters.checks import Checks
 
 
@@ -19,6 +20,18 @@ class GetAgentFields(TypedDict):
 
 class GetAgentContextFields(TypedDict):
     session_id: str
+
+
+class SwitchAgentFields(TypedDict):
+    session_id: str
+    agent: str
+    reason: str
+    request_id: str
+
+
+class ResetAgentFields(TypedDict):
+    session_id: str
+    request_id: str
 
 
 class ListAgentSwitchesFields(TypedDict):
@@ -55,6 +68,31 @@ def from_get_agent_context(request: agent_service_pb2.GetAgentContextRequest) ->
     checks.session_id(request.session_id)
     checks.done()
     return {"session_id": request.session_id}
+
+
+def from_switch_agent(request: agent_service_pb2.SwitchAgentRequest) -> SwitchAgentFields:
+    """Who takes over, and why."""
+    checks = Checks()
+    checks.session_id(request.session_id)
+    checks.agent("agent", request.agent, required=True)
+    checks.text("reason", request.reason, characters=limits.REASON_CHARACTERS)
+    checks.request_id(request.request_id)
+    checks.done()
+    return {
+        "session_id": request.session_id,
+        "agent": request.agent,
+        "reason": request.reason,
+        "request_id": request.request_id,
+    }
+
+
+def from_reset_agent(request: agent_service_pb2.ResetAgentRequest) -> ResetAgentFields:
+    """The session."""
+    checks = Checks()
+    checks.session_id(request.session_id)
+    checks.request_id(request.request_id)
+    checks.done()
+    return {"session_id": request.session_id, "request_id": request.request_id}
 
 
 def from_list_agent_switches(request: agent_service_pb2.ListAgentSwitchesRequest) -> ListAgentSwitchesFields:

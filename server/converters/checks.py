@@ -10,6 +10,7 @@ from typing import TypeVar
 from google.protobuf.message import Message
 
 from server.converters import limits
+from server.converters.json_text import flaw_of_json
 from server.converters.times import to_datetime
 from services.domain.errors import FieldViolation, InvalidArgumentError, NotImplementedYetError
 from services.domain.ids import REQUEST_ID_RULE, SESSION_ID_RULE, is_request_id, is_session_id
@@ -64,6 +65,19 @@ class Checks:
         flaw = "is required" if required and not value else _flaw_of(value, characters, size)
         if flaw is not None:
             self.wrong(field, flaw)
+
+    def words(self, field: str, value: str, *, characters: int | None = None, size: int | None = None) -> None:
+        """A required text that says something; `size` is in bytes of UTF-8."""
+        self.text(field, value, required=True, characters=characters, size=size)
+        if value and not value.strip():
+            self.wrong(field, "must not be blank")
+
+    def json(self, field: str, value: str, *, is_object: bool = False, size: int | None = None) -> bool:
+        """One JSON value, or one object, as text; `size` is in bytes of UTF-8. Returns whether it is one."""
+        flaw = _flaw_of(value, None, size) or flaw_of_json(value, is_object=is_object)
+        if flaw is not None:
+            self.wrong(field, flaw)
+        return flaw is None
 
     def agent(self, field: str, name: str, *, required: bool = False) -> None:
         """Whether there is such an agent is not for here to say."""

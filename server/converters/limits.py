@@ -11,8 +11,21 @@ TITLE_CHARACTERS = MAX_TITLE_LENGTH
 DESCRIPTION_CHARACTERS = 2_000
 REASON_CHARACTERS = 500
 AGENT_NAME_CHARACTERS = 64
-# Ids that the runtime made and a client gives back.
+# Ids that the runtime or a model made and a client gives back.
 ID_CHARACTERS = 128
+
+TOOL_RESULTS = 32
+JSON_DEPTH = 64
+EDITED_ARGUMENTS_BYTES = 1024 * 1024
+FEEDBACK_CHARACTERS = 4_000
+
+CLIENT_TOOLS = 64
+# Of names, descriptions and schemas together.
+CLIENT_TOOLS_BYTES = 256 * 1024
+TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+TOOL_NAME_RULE = "must match ^[A-Za-z0-9_-]{1,64}$"
+TOOL_DESCRIPTION_CHARACTERS = 4_000
+TOOL_PARAMETERS_BYTES = 64 * 1024
 
 MAX_LABELS = 64
 LABEL_KEY = re.compile(r"[A-Za-z0-9._/-]{1,63}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agent_runtime.v1 import message_pb2, tool_pb2
+from agent_runtime.v1 import message_pb2
 from server.converters.times import to_timestamp
+from server.converters.tool import to_tool_call
 from services.domain.message import Message, Role
 
 ROLES: Mapping[Role, message_pb2.MessageRole.ValueType] = {
@@ -27,10 +28,7 @@ def to_message(message: Message) -> message_pb2.Message:
         reasoning=message.reasoning,
         name=message.name or "",
         tool_call_id=message.tool_call_id or "",
-        tool_calls=[
-            tool_pb2.ToolCall(id=call.id, name=call.name, arguments_json=call.arguments_json)
-            for call in message.tool_calls
-        ],
+        tool_calls=[to_tool_call(call) for call in message.tool_calls],
         is_error=message.is_error,
         state=message_pb2.MESSAGE_STATE_COMPLETE if message.complete else message_pb2.MESSAGE_STATE_INCOMPLETE,
         agent=message.agent or "",

@@ -6,16 +6,24 @@ from typing import TypedDict
 
 from agent_runtime.v1 import input_pb2, message_service_pb2, session_stream_pb2
 from server.converters.checks import Checks
+from server.converters.input import (
+    from_approval_decision,
+    from_followup_answer,
+    from_tool_results,
+    from_user_message,
+)
 from server.converters.turn import STATES_BY_WIRE
+from services.domain.input import InputContent, UserMessage
 from services.domain.turn import TurnState
 
+_FOR_MESSAGES = "goes with user_message alone"
 _OFFERED_POLICIES = {input_pb2.BUSY_POLICY_UNSPECIFIED, input_pb2.BUSY_POLICY_REJECT}
 
 
 class SendMessageFields(TypedDict):
     session_id: str
     request_id: str
-    text: str
+    content: InputContent
     after_sequence: int | None
     detach: bool
 
@@ -59,21 +67,14 @@ def from_send_message(request: message_service_pb2.SendMessageRequest, *, max_te
         checks.between("after_sequence", after, 0)
         if not request.request_id:
             checks.wrong("request_id", "is required with after_sequence")
-    _check_policy(checks, request.busy_policy)
+    _check_policy(checks, request)
     checks.later("expected_turn_id", used=bool(request.expected_turn_id))
-    checks.later("limits", used=request.HasField("limits"))
-    kind = request.WhichOneof("input")
-    if kind == "user_message":
-        _check_user_message(checks, request.user_message, max_text_bytes)
-    elif kind is None:
-        checks.wrong("input", "exactly one input is required")
-    else:
-        checks.later(kind, used=True)
+    content = _content(checks, request, max_text_bytes)
     checks.done()
     return {
         "session_id": request.session_id,
         "request_id": request.request_id,
-        "text": request.user_message.text,
+        "content": content,
         "after_sequence": after,
         "detach": request.detach,
     }
@@ -134,16 +135,33 @@ def from_list_open_tool_calls(request: message_service_pb2.ListOpenToolCallsRequ
     return {"session_id": request.session_id, "limit": limit}
 
 
-def _check_policy(checks: Checks, policy: input_pb2.BusyPolicy.ValueType) -> None:
+def _check_policy(checks: Checks, request: message_service_pb2.SendMessageRequest) -> None:
+    """What only a user message may have: a policy, and limits of the turn that it starts."""
+    is_message = request.WhichOneof("input") in ("user_message", None)
+    policy = request.busy_policy
     if policy not in input_pb2.BusyPolicy.values():
         checks.wrong("busy_policy", "is not a value this server knows")
+    elif policy and not is_message:
+        checks.wrong("busy_policy", _FOR_MESSAGES)
     elif policy not in _OFFERED_POLICIES:
         checks.later(input_pb2.BusyPolicy.Name(policy), used=True)
+    if request.HasField("limits") and not is_message:
+        checks.wrong("limits", _FOR_MESSAGES)
+    checks.later("limits", used=request.HasField("limits"))
 
 
-def _check_user_message(checks: Checks, message: input_pb2.UserMessage, max_text_bytes: int) -> None:
-    checks.text("user_message.text", message.text, required=True, size=max_text_bytes)
-    if message.text and not message.text.strip():
-        checks.wrong("user_message.text", "must not be blank")
-    checks.later("user_message.agent", used=message.HasField("agent"))
-    checks.later("user_message.workspace_revision", used=message.HasField("workspace_revision"))
+def _content(checks: Checks, request: message_service_pb2.SendMessageRequest, max_text_bytes: int) -> InputContent:
+    match request.WhichOneof("input"):
+        case "user_message":
+            return from_user_message(checks, request.user_message, max_text_bytes=max_text_bytes)
+        case "tool_results":
+            return from_tool_results(checks, request.tool_results)
+        case "approval_decision":
+            return from_approval_decision(checks, request.approval_decision)
+        case "followup_answer":
+            return from_followup_answer(checks, request.followup_answer, max_text_bytes=max_text_bytes)
+        case "resume":
+            checks.later("resume", used=True)
+        case _:
+            checks.wrong("input", "exactly one input is required")
+    return UserMessage("")

@@ -8,7 +8,13 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from copy import deepcopy
 
-from agent_runtime.v1 import agent_service_pb2, message_service_pb2, session_history_pb2, session_service_pb2
+from agent_runtime.v1 import (
+    agent_service_pb2,
+    approval_service_pb2,
+    message_service_pb2,
+    session_history_pb2,
+    session_service_pb2,
+)
 from server.converters import limits
 from services.application.ports import Clock, PageKey
 from services.domain.errors import InvalidArgumentError
@@ -20,6 +26,7 @@ ListRequest = (
     | agent_service_pb2.ListAgentSwitchesRequest
     | message_service_pb2.ListTurnsRequest
     | message_service_pb2.ListOpenToolCallsRequest
+    | approval_service_pb2.ListApprovalsRequest
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from agent_runtime.v1 import session_pb2
 from server.converters.times import to_duration, to_timestamp
+from server.converters.tool import to_client_tool
 from services.application.ports import SessionView
 from services.domain.session import SessionState
 
@@ -17,7 +18,7 @@ STATES_BY_WIRE: Mapping[int, SessionState] = {wire: state for state, wire in SES
 
 
 def to_session(view: SessionView) -> session_pb2.Session:
-    """The session with its place in the log, its active turn and its agent."""
+    """The session with its place in the log, its active turn, its agent, and its tools unless it is one of a list."""
     session = view.session
     return session_pb2.Session(
         id=session.id,
@@ -31,6 +32,7 @@ def to_session(view: SessionView) -> session_pb2.Session:
         current_agent=view.context.current_agent,
         message_count=session.message_count,
         message_limit=session.message_limit,
+        client_tools=[to_client_tool(tool) for tool in view.client_tools],
         active_turn_id=view.active_turn_id or "",
         last_sequence=view.last_sequence,
         create_time=to_timestamp(session.create_time),

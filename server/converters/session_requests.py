@@ -8,10 +8,12 @@ from typing import TypedDict
 from agent_runtime.v1 import session_history_pb2, session_service_pb2
 from server.converters import limits
 from server.converters.checks import Checks
+from server.converters.client_tools import from_client_tools
 from server.converters.message import ROLES_BY_WIRE
 from server.converters.session import STATES_BY_WIRE
 from services.application.ports import SessionFilter
 from services.domain.message import Role
+from services.domain.tool import ClientTool
 
 
 class CreateSessionFields(TypedDict):
@@ -21,6 +23,7 @@ class CreateSessionFields(TypedDict):
     labels: Mapping[str, str]
     agent: str
     message_limit: int
+    client_tools: tuple[ClientTool, ...]
     allow_existing: bool
     request_id: str
 
@@ -31,6 +34,7 @@ class UpdateSessionFields(TypedDict):
     description: str | None
     labels: Mapping[str, str] | None
     message_limit: int | None
+    client_tools: tuple[ClientTool, ...] | None
     expected_version: int | None
     request_id: str
 
@@ -75,7 +79,7 @@ def from_create_session(request: session_service_pb2.CreateSessionRequest) -> Cr
     checks.agent("agent", request.agent)
     checks.between("message_limit", request.message_limit, 0, limits.MAX_MESSAGE_LIMIT)
     checks.request_id(request.request_id)
-    checks.later("client_tools", used=bool(request.client_tools))
+    client_tools = from_client_tools(checks, "client_tools", request.client_tools)
     checks.later("tool_call_deltas", used=request.tool_call_deltas)
     checks.done()
     return {
@@ -85,6 +89,7 @@ def from_create_session(request: session_service_pb2.CreateSessionRequest) -> Cr
         "labels": dict(request.labels),
         "agent": request.agent,
         "message_limit": request.message_limit,
+        "client_tools": client_tools,
         "allow_existing": request.allow_existing,
         "request_id": request.request_id,
     }
@@ -102,7 +107,7 @@ def from_update_session(request: session_service_pb2.UpdateSessionRequest) -> Up
     if request.HasField("expected_version"):
         checks.between("expected_version", request.expected_version, 1)
     checks.request_id(request.request_id)
-    checks.later("client_tools", used=bool(request.client_tools.tools))
+    client_tools = from_client_tools(checks, "client_tools.tools", request.client_tools.tools)
     checks.later("tool_call_deltas", used=request.tool_call_deltas)
     checks.done()
     return {
@@ -111,6 +116,7 @@ def from_update_session(request: session_service_pb2.UpdateSessionRequest) -> Up
         "description": request.description if request.HasField("description") else None,
         "labels": dict(request.labels.labels) if request.HasField("labels") else None,
         "message_limit": request.message_limit if request.HasField("message_limit") else None,
+        "client_tools": client_tools if request.HasField("client_tools") else None,
         "expected_version": request.expected_version if request.HasField("expected_version") else None,
         "request_id": request.request_id,
     }

@@ -8,10 +8,13 @@ from typing import Any
 from agent_runtime.v1 import session_stream_pb2
 from agent_runtime.v1.message_service_pb2 import SendMessageResponse
 from agent_runtime.v1.session_stream_pb2 import WatchSessionResponse
-from server.converters.agent import to_agent_context
+from server.converters.agent_context import to_agent_context
+from server.converters.approval import to_approval
 from server.converters.event import fill_event
 from server.converters.session import to_session
-from server.converters.turn import to_open_tool_call, to_turn
+from server.converters.tool import to_open_tool_call
+from server.converters.tool_event import to_followup
+from server.converters.turn import to_turn
 from services.application.event_stream import Drain, Gap, GapReason, Heartbeat, Item
 from services.application.ports import SessionSnapshot
 from services.domain.session_events import SessionEvent
@@ -38,14 +41,18 @@ def to_watch_session_response(item: Item) -> WatchSessionResponse:
 
 def to_snapshot(snapshot: SessionSnapshot) -> session_stream_pb2.SessionSnapshot:
     """All that is open in the session, as of one number."""
+    session_id = snapshot.view.session.id
     wire = session_stream_pb2.SessionSnapshot(
         as_of_sequence=snapshot.as_of_sequence,
         session=to_session(snapshot.view),
         agent_context=to_agent_context(snapshot.view),
+        open_tool_calls=[to_open_tool_call(call) for call in snapshot.open_calls],
+        pending_approvals=[to_approval(session_id, approval) for approval in snapshot.pending_approvals],
     )
     if snapshot.turn is not None:
-        wire.active_turn.CopyFrom(to_turn(snapshot.view.session.id, snapshot.turn))
-        wire.open_tool_calls.extend(to_open_tool_call(call) for call in snapshot.turn.open_calls)
+        wire.active_turn.CopyFrom(to_turn(session_id, snapshot.turn))
+        if snapshot.turn.wait is not None and snapshot.turn.wait.followup is not None:
+            wire.open_followup.CopyFrom(to_followup(snapshot.turn.wait.followup))
     if snapshot.draft_message_id is not None:
         wire.partial_message.message_id = snapshot.draft_message_id
         wire.partial_message.text = snapshot.draft_text

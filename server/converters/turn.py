@@ -1,17 +1,15 @@
-"""Turns and the calls they wait for on the wire."""
+"""Turns on the wire."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from agent_runtime.v1 import tool_pb2, turn_pb2
+from agent_runtime.v1 import turn_pb2
 from server.converters.error_reason import ERROR_REASONS
 from server.converters.times import fill_timestamp, to_duration, to_timestamp
 from server.converters.usage import to_usage
-from services.application.ports import TurnView
 from services.domain.model_exchange import FinishReason
-from services.domain.tool_call import ToolCall
-from services.domain.turn import CancelCause, TurnFailure, TurnState, WaitingFor
+from services.domain.turn import CancelCause, Turn, TurnFailure, TurnState, Wait, WaitingFor
 
 TURN_STATES: Mapping[TurnState, turn_pb2.TurnState.ValueType] = {
     TurnState.RUNNING: turn_pb2.TURN_STATE_RUNNING,
@@ -31,6 +29,7 @@ WAIT_REASONS: Mapping[WaitingFor, turn_pb2.WaitReason.ValueType] = {
 
 FINISH_REASONS: Mapping[FinishReason, turn_pb2.FinishReason.ValueType] = {
     FinishReason.STOP: turn_pb2.FINISH_REASON_STOP,
+    FinishReason.ATTEMPT_COMPLETION: turn_pb2.FINISH_REASON_ATTEMPT_COMPLETION,
     FinishReason.LENGTH: turn_pb2.FINISH_REASON_LENGTH,
     FinishReason.UNKNOWN: turn_pb2.FINISH_REASON_UNKNOWN,
     # The provider announced calls and made none: its answer is whole, its reason says nothing.
@@ -46,25 +45,25 @@ CANCEL_CAUSES: Mapping[CancelCause, turn_pb2.TurnCancellationCause.ValueType] = 
 }
 
 
-def to_turn(session_id: str, view: TurnView) -> turn_pb2.Turn:
-    """The turn of that session, with the calls it waits for."""
-    turn = view.turn
+def to_turn(session_id: str, turn: Turn) -> turn_pb2.Turn:
+    """The turn of that session, with all it waits for."""
     wire = turn_pb2.Turn(
         id=turn.id,
         session_id=session_id,
         state=TURN_STATES[turn.state],
         agent=turn.agent,
         input_id=turn.input_id,
-        waiting_for=to_wait_reasons(turn.waiting_for),
-        open_tool_call_ids=[call.id for call in view.open_calls],
         usage=to_usage(turn.usage),
         model_calls=turn.model_calls,
         tool_calls=turn.tool_calls,
+        agent_switches=turn.agent_switches,
         running_time=to_duration(turn.running_time),
         result_text=turn.result_text,
         final_message_id=turn.final_message_id or "",
         create_time=to_timestamp(turn.create_time),
     )
+    if turn.wait is not None:
+        _fill_wait(wire, turn.wait)
     if turn.finish_reason is not None:
         wire.finish_reason = FINISH_REASONS[turn.finish_reason]
     if turn.failure is not None:
@@ -82,18 +81,14 @@ def to_wait_reasons(waiting_for: Iterable[WaitingFor]) -> list[turn_pb2.WaitReas
     return sorted(WAIT_REASONS[reason] for reason in waiting_for)
 
 
-def to_open_tool_call(call: ToolCall) -> tool_pb2.OpenToolCall:
-    """A call that the client may run now."""
-    wire = tool_pb2.OpenToolCall(
-        call=tool_pb2.ToolCall(id=call.id, name=call.name, arguments_json=call.arguments_json),
-        turn_id=call.turn_id,
-        batch_id=call.batch_id,
-        agent=call.agent,
-        create_time=to_timestamp(call.create_time),
-    )
-    if call.expire_time is not None:
-        fill_timestamp(wire.expire_time, call.expire_time)
-    return wire
+def _fill_wait(wire: turn_pb2.Turn, wait: Wait) -> None:
+    wire.waiting_for.extend(to_wait_reasons(wait.reasons))
+    wire.open_tool_call_ids.extend(wait.open_tool_call_ids)
+    wire.pending_approval_ids.extend(wait.pending_approval_ids)
+    if wait.followup is not None:
+        wire.followup_id = wait.followup.id
+    if wait.expire_time is not None:
+        fill_timestamp(wire.expire_time, wait.expire_time)
 
 
 def _to_failure(failure: TurnFailure) -> turn_pb2.TurnFailure:

@@ -1,17 +1,61 @@
-"""ApprovalService, announced and not offered yet."""
+"""ApprovalService: proto in, use case, proto out. Rules are announced and not offered yet."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from agent_runtime.v1 import approval_service_pb2
 from agent_runtime.v1.approval_service_pb2_grpc import ApprovalServiceServicer
+from server.converters import approval_requests
+from server.converters.approval import to_approval
+from server.converters.page_tokens import PageTokens
+from server.handlers.correlation import correlation_id
 from server.handlers.not_implemented import not_implemented_yet
+from server.interceptors.authentication import current_principal
+from services.application.approvals.decide_approval import DecideApproval
+from services.application.approvals.get_approval import GetApproval
+from services.application.approvals.list_approvals import ListApprovals
 
 
+@dataclass(frozen=True, kw_only=True)
 class ApprovalHandler(ApprovalServiceServicer):
     """Answers the RPCs of ApprovalService."""
 
-    ListApprovals = not_implemented_yet("ApprovalService/ListApprovals")
-    GetApproval = not_implemented_yet("ApprovalService/GetApproval")
-    DecideApproval = not_implemented_yet("ApprovalService/DecideApproval")
+    list_approvals: ListApprovals
+    get_approval: GetApproval
+    decide_approval: DecideApproval
+    page_tokens: PageTokens
+
     ListApprovalRules = not_implemented_yet("ApprovalService/ListApprovalRules")
     CreateApprovalRule = not_implemented_yet("ApprovalService/CreateApprovalRule")
     DeleteApprovalRule = not_implemented_yet("ApprovalService/DeleteApprovalRule")
+
+    async def ListApprovals(
+        self, request: approval_service_pb2.ListApprovalsRequest, context: object
+    ) -> approval_service_pb2.ListApprovalsResponse:
+        principal = current_principal()
+        fields = approval_requests.from_list_approvals(request)
+        after = self.page_tokens.read(principal.owner_id, request)
+        page = await self.list_approvals.execute(principal, **fields, after=after)
+        return approval_service_pb2.ListApprovalsResponse(
+            approvals=[to_approval(view.session_id, view.approval) for view in page.items],
+            next_page_token=self.page_tokens.issue(principal.owner_id, request, page.next_after),
+        )
+
+    async def GetApproval(
+        self, request: approval_service_pb2.GetApprovalRequest, context: object
+    ) -> approval_service_pb2.GetApprovalResponse:
+        fields = approval_requests.from_get_approval(request)
+        approval = await self.get_approval.execute(current_principal(), **fields)
+        return approval_service_pb2.GetApprovalResponse(approval=to_approval(request.session_id, approval))
+
+    async def DecideApproval(
+        self, request: approval_service_pb2.DecideApprovalRequest, context: object
+    ) -> approval_service_pb2.DecideApprovalResponse:
+        fields = approval_requests.from_decide_approval(request)
+        decided = await self.decide_approval.execute(current_principal(), **fields, correlation_id=correlation_id())
+        return approval_service_pb2.DecideApprovalResponse(
+            approval=to_approval(request.session_id, decided.approval),
+            input_id=decided.input_id,
+            accepted_sequence=decided.accepted_sequence,
+        )

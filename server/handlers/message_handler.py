@@ -9,7 +9,8 @@ from agent_runtime.v1.message_service_pb2_grpc import MessageServiceServicer
 from server.converters import limits, message_requests
 from server.converters.page_tokens import PageTokens
 from server.converters.stream import to_send_message_response, to_watch_session_response
-from server.converters.turn import to_open_tool_call, to_turn
+from server.converters.tool import to_open_tool_call
+from server.converters.turn import to_turn
 from server.handlers.correlation import correlation_id
 from server.handlers.not_implemented import not_implemented_yet
 from server.handlers.stream_writer import write_stream

@@ -9,13 +9,8 @@ from services.domain.errors import NotImplementedYetError
 NOT_IMPLEMENTED_YET = (
     "SessionService/ForkSession",
     "SessionService/GetSessionUsage",
-    "AgentService/SwitchAgent",
-    "AgentService/ResetAgent",
     "MessageService/ListPendingInputs",
     "MessageService/WithdrawInput",
-    "ApprovalService/ListApprovals",
-    "ApprovalService/GetApproval",
-    "ApprovalService/DecideApproval",
     "ApprovalService/ListApprovalRules",
     "ApprovalService/CreateApprovalRule",
     "ApprovalService/DeleteApprovalRule",

@@ -65,11 +65,19 @@ class EventFeed:
         watched.wake()
 
     def hint(self, session_key: int, head: int) -> None:
-        """Somebody else appended: the log goes at least up to this number."""
+        """Somebody else appended: the log goes at least up to this number.
+
+        What is cached may be gone from the log by now, so it is not used any more.
+        """
         watched = self._watched.get(session_key)
         if watched is not None and head > (watched.head or 0):
+            self._forget(watched)
             watched.head = head
             watched.wake()
+
+    def watched(self) -> set[int]:
+        """The keys of the sessions that somebody reads here."""
+        return set(self._watched)
 
     def subscribe(self, session_key: int, after: int) -> Cursor:
         """A cursor whose first event is the one after that number; close it when done."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 
 from services.application.ports import IdempotencyKey, Principal
+from services.domain.input import InputContent
 
 Field = str | int | bool | None | list["Field"] | dict[str, "Field"]
 
@@ -20,3 +22,9 @@ def key_for(principal: Principal, rpc: str, request_id: str, **command: Field) -
         return None
     canonical = json.dumps(command, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return IdempotencyKey(principal.owner_id, rpc, request_id, hashlib.sha256(canonical.encode()).digest())
+
+
+def fields_of(content: InputContent) -> dict[str, Field]:
+    """An input as part of a command: its fields under the name of its kind."""
+    fields: dict[str, Field] = {type(content).__name__: asdict(content)}
+    return fields

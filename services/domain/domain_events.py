@@ -8,17 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.domain import session_events as log
+from services.domain.agent_context import SwitchSource
+from services.domain.approval import ApprovalState
 from services.domain.message import Role
 from services.domain.session import SessionState
-from services.domain.session_events import (
-    MessageAdded,
-    NewEvent,
-    SessionStateChanged,
-    TurnCancelled,
-    TurnCompleted,
-    TurnFailed,
-    TurnStarted,
-)
+from services.domain.tool_call import ToolResultSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +69,55 @@ class SessionDeactivated:
     reason: str
 
 
-Fact = SessionCreated | AgentAssigned | MessageReceived | TaskStarted | TaskCompleted | TaskFailed | SessionDeactivated
+@dataclass(frozen=True, slots=True)
+class AgentSwitched:
+    """A session got another agent."""
+
+    from_agent: str
+    to_agent: str
+    source: SwitchSource
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequested:
+    """A person is asked about a call."""
+
+    approval_id: str
+    tool_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalResolved:
+    """An approval is over: decided, expired or withdrawn."""
+
+    approval_id: str
+    tool_name: str
+    outcome: ApprovalState
+    automatic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToolExecuted:
+    """A call has its result, from whomever."""
+
+    tool_call_id: str
+    is_error: bool
+    source: ToolResultSource
+
+
+Fact = (
+    SessionCreated
+    | AgentAssigned
+    | MessageReceived
+    | TaskStarted
+    | TaskCompleted
+    | TaskFailed
+    | SessionDeactivated
+    | AgentSwitched
+    | ApprovalRequested
+    | ApprovalResolved
+    | ToolExecuted
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +131,28 @@ class DomainEvent:
     version: int = 1
 
 
-def fact_of(event: NewEvent) -> Fact | None:
+def fact_of(event: log.NewEvent) -> Fact | None:
     """The domain fact that an event of the log stands for, if any."""
     match event.payload:
-        case MessageAdded(message) if message.role is Role.USER:
+        case log.MessageAdded(message) if message.role is Role.USER:
             return MessageReceived(message.id, message.turn_id)
-        case TurnStarted(agent=agent):
+        case log.TurnStarted(agent=agent):
             return TaskStarted(event.turn_id, agent)
-        case TurnCompleted(usage=usage):
+        case log.TurnCompleted(usage=usage):
             return TaskCompleted(event.turn_id, usage.prompt_tokens + usage.completion_tokens)
-        case TurnFailed(reason=reason):
+        case log.TurnFailed(reason=reason):
             return TaskFailed(event.turn_id, reason)
-        case TurnCancelled(cause=cause):
+        case log.TurnCancelled(cause=cause):
             return TaskFailed(event.turn_id, f"CANCELLED_{cause}")
-        case SessionStateChanged(state=SessionState.INACTIVE, reason=reason):
+        case log.SessionStateChanged(state=SessionState.INACTIVE, reason=reason):
             return SessionDeactivated(reason)
+        case log.AgentSwitched(from_agent=from_agent, to_agent=to_agent, source=source):
+            return AgentSwitched(from_agent, to_agent, source)
+        case log.ApprovalRequested(approval):
+            return ApprovalRequested(approval.id, approval.tool_name)
+        case log.ApprovalResolved(approval_id=approval_id, tool_name=tool, outcome=outcome, automatic=automatic):
+            return ApprovalResolved(approval_id, tool, outcome, automatic)
+        case log.ToolResultRecorded(tool_call_id=call_id, is_error=is_error, source=source):
+            return ToolExecuted(call_id, is_error, source)
         case _:
             return None

@@ -104,6 +104,16 @@ class InvalidArgumentError(RuntimeServiceError):
         return cls([FieldViolation(field, description)])
 
 
+class ToolResultTooLargeError(InvalidArgumentError):
+    """A result is over the limit, which the error names; the tool can give a part of it instead."""
+
+    reason = ErrorReason.TOOL_RESULT_TOO_LARGE
+
+    def __init__(self, tool_call_id: str, limit: int) -> None:
+        super().__init__(message=f"the result of {tool_call_id} is larger than {limit} bytes; send a part of it")
+        self.metadata = {"tool_call_id": tool_call_id, "limit_bytes": str(limit)}
+
+
 class UnauthenticatedError(RuntimeServiceError):
     """No credential, or one that is not known; says the same whichever it is."""
 

@@ -21,11 +21,15 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MessageToolCall:
-    """One call inside an assistant message; `arguments_json` is the model's text, kept to the letter."""
+    """One call inside an assistant message; `arguments_json` is the model's text, kept to the letter.
+
+    Where a person edited the call, reads of the history show the arguments it ran with, marked `arguments_edited`.
+    """
 
     id: str
     name: str
     arguments_json: str
+    arguments_edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

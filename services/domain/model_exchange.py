@@ -11,13 +11,17 @@ from services.domain.message import Message, MessageToolCall
 
 
 class FinishReason(StrEnum):
-    """Why a model stopped; provider words outside this list become UNKNOWN."""
+    """Why an answer ended; provider words outside this list become UNKNOWN.
+
+    ATTEMPT_COMPLETION is the agent's own word: it declared its task done.
+    """
 
     STOP = "stop"
     TOOL_CALLS = "tool_calls"
     LENGTH = "length"
     CONTENT_FILTER = "content_filter"
     UNKNOWN = "unknown"
+    ATTEMPT_COMPLETION = "attempt_completion"
 
 
 @dataclass(frozen=True, slots=True)

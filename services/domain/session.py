@@ -51,10 +51,14 @@ class Session:
         """From creation to the last message."""
         return self.last_activity_time - self.create_time
 
-    def check_can_take_message(self) -> None:
-        """Raises SessionInactiveError or SessionMessageLimitError unless one more input may enter."""
+    def check_active(self) -> None:
+        """Raises SessionInactiveError."""
         if self.state is not SessionState.ACTIVE:
             raise SessionInactiveError("the session is inactive; activate it first")
+
+    def check_can_take_message(self) -> None:
+        """Raises SessionInactiveError or SessionMessageLimitError unless one more input may enter."""
+        self.check_active()
         if self.message_count >= self.message_limit:
             raise SessionMessageLimitError(
                 f"the session holds its {self.message_limit} messages; fork it, clear it or raise its message_limit",

@@ -6,17 +6,19 @@ input or output and may be run again on a fresh load when the database asks for 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum, auto
 
-from services.domain.agent_context import AgentContext
+from services.domain.agent_context import AgentContext, AgentSwitch, SwitchSource
+from services.domain.approval import Approval, ApprovalState
 from services.domain.errors import TurnInProgressError
 from services.domain.input import Input
 from services.domain.message import Message
 from services.domain.session import Session
-from services.domain.session_events import MessageAdded, NewEvent, Payload
+from services.domain.session_events import AgentSwitched, MessageAdded, NewEvent, Payload
+from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
 from services.domain.turn import Turn
 
@@ -42,22 +44,38 @@ class Removal(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Lookup:
+    """What a change needs to see beyond what every change sees; see `SessionAggregate`."""
+
+    draft_text: bool = False
+    call_ids: tuple[str, ...] = ()
+    approval_ids: tuple[str, ...] = ()
+    client_tools: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SessionAggregate:
     """A session as loaded under its lock.
 
-    `turn` is the active one; it is `orphaned` when the process that owned it is gone. `draft_text` is the text the
-    running attempt has in the log, filled only when asked for; `taken_call_ids` are those of the ids asked about that
-    the session already uses.
+    `turn` is the active one; it is `orphaned` when the process that owned it is gone. `batch` are the calls of the
+    answer the turn waits on, settled ones too, in the model's order; `approvals` are the pending ones. The rest is
+    filled only when asked for by a `Lookup`: `draft_text` is the text the running attempt has in the log, `known_calls`
+    and `known_approvals` are those of the ids asked about that the session has, `client_tools` those of the session.
+    `deadline_now` is the database's clock, by which everything that expires is measured.
     """
 
     session: Session
     context: AgentContext
     last_sequence: int
+    deadline_now: datetime
     turn: Turn | None = None
     orphaned: bool = False
-    open_calls: tuple[ToolCall, ...] = ()
+    batch: tuple[ToolCall, ...] = ()
+    approvals: tuple[Approval, ...] = ()
     draft_text: str = ""
-    taken_call_ids: frozenset[str] = frozenset()
+    known_calls: Mapping[str, ToolCall] = field(default_factory=dict)
+    known_approvals: Mapping[str, Approval] = field(default_factory=dict)
+    client_tools: tuple[ClientTool, ...] = ()
 
 
 class SessionChange:
@@ -78,7 +96,10 @@ class SessionChange:
         self.events: list[NewEvent] = list(waiting)
         self.messages: list[Message] = []
         self.tool_calls: dict[str, ToolCall] = {}
+        self.approvals: dict[str, Approval] = {}
+        self.switches: list[AgentSwitch] = []
         self.inputs: list[Input] = []
+        self.client_tools: tuple[ClientTool, ...] | None = None
         self.removal = Removal.NOTHING
         self.head_move = HeadMove.KEEP
         self.outcome = ""
@@ -89,9 +110,55 @@ class SessionChange:
         return self.loaded.last_sequence + len(self.events)
 
     @property
-    def open_calls(self) -> list[ToolCall]:
-        """Tool calls without a result, as loaded and changed since, in the order the model made them."""
-        return [self.tool_calls.get(call.id, call) for call in self.loaded.open_calls]
+    def batch(self) -> list[ToolCall]:
+        """The calls of the answer the turn waits on, as loaded and changed since, in the model's order."""
+        loaded = [self.tool_calls.get(call.id, call) for call in self.loaded.batch]
+        known = {call.id for call in loaded}
+        return loaded + [call for call in self.tool_calls.values() if call.id not in known]
+
+    @property
+    def pending_approvals(self) -> list[Approval]:
+        """Approvals that wait for a decision, as loaded and changed since, in the order they were asked for."""
+        merged = {approval.id: approval for approval in self.loaded.approvals} | self.approvals
+        return [approval for approval in merged.values() if approval.state is ApprovalState.PENDING]
+
+    @property
+    def writes_nothing(self) -> bool:
+        """Whether the decision staged nothing at all, so that there is nothing to commit."""
+        before = (self.loaded.session, self.loaded.context, self.loaded.turn)
+        return not self.events and self.client_tools is None and (self.session, self.context, self.turn) == before
+
+    def switch_agent(
+        self, to_agent: str, *, reason: str, source: SwitchSource, requested_by: str, confidence: str = ""
+    ) -> AgentSwitch:
+        """Makes another agent current, in context, history and log. Raises SameAgentError or SwitchLimitError."""
+        switch = self.context.switch_to(
+            to_agent,
+            reason=reason,
+            source=source,
+            requested_by=requested_by,
+            confidence=confidence,
+            time=self.now,
+        )
+        self._add_switch(switch)
+        self.context = self.context.after(switch)
+        return switch
+
+    def reset_agent(self, initial_agent: str, *, requested_by: str) -> None:
+        """Goes back to the agent sessions begin with and counts switches from 0 again; no error if it is current."""
+        if self.context.current_agent != initial_agent:
+            switch = self.context.reset_to(initial_agent, requested_by=requested_by, time=self.now)
+            self._add_switch(switch)
+            self.context = self.context.after(switch)
+        self.context = replace(self.context, switch_count=0)
+
+    def _add_switch(self, switch: AgentSwitch) -> None:
+        self.switches.append(switch)
+        turn_id = self.turn.id if self.turn is not None and self.turn.state.is_active else None
+        self.append(
+            AgentSwitched(switch.from_agent, switch.to_agent, switch.reason, switch.confidence, switch.source),
+            turn_id=turn_id,
+        )
 
     def append(self, payload: Payload, *, turn_id: str | None = None) -> int:
         """Adds an event to the log and returns the number it will have."""
@@ -109,7 +176,7 @@ class SessionChange:
     def check_idle(self) -> None:
         """Raises TurnInProgressError while a turn is active."""
         if self.turn is not None and self.turn.state.is_active:
-            waiting = ",".join(self.turn.waiting_for)
+            waiting = ",".join(self.turn.wait.reasons) if self.turn.wait is not None else ""
             raise TurnInProgressError(
                 "a turn is active in this session",
                 metadata={"turn_id": self.turn.id, "turn_state": self.turn.state, "waiting_for": waiting},

@@ -12,13 +12,14 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.domain.agent_context import SwitchSource
+from services.domain.approval import Approval, ApprovalState
 from services.domain.errors import ErrorReason
-from services.domain.input import Disposition
+from services.domain.input import Disposition, RejectedToolResult
 from services.domain.message import Message
 from services.domain.model_exchange import FinishReason, Usage
 from services.domain.session import SessionState
 from services.domain.tool_call import ToolResultSource
-from services.domain.turn import CancelCause, TurnResumeCause, TurnStartCause, WaitingFor
+from services.domain.turn import CancelCause, Followup, TurnResumeCause, TurnStartCause, WaitingFor
 
 
 class AttemptRestartReason(StrEnum):
@@ -35,6 +36,7 @@ class InputAccepted:
     request_id: str
     turn_id: str
     disposition: Disposition
+    rejected_results: tuple[RejectedToolResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +92,56 @@ class MessageAdded:
 
 @dataclass(frozen=True, slots=True)
 class RequestedToolCall:
-    """One call of a batch that the client is asked to run."""
+    """One call of a batch that the client is asked to run, with the arguments it runs with."""
 
     id: str
     name: str
     arguments_json: str
+    arguments_edited: bool = False
+
+
+class ExecutionMode(StrEnum):
+    """How the calls of one order may be run: all at the same time, or one after the other."""
+
+    PARALLEL = "PARALLEL"
+    SEQUENTIAL = "SEQUENTIAL"
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallsRequested:
-    """These calls may run now, at the client."""
+    """These calls may run now, at the client; `batch_id` names the answer they come from."""
 
     batch_id: str
     calls: tuple[RequestedToolCall, ...]
+    execution_mode: ExecutionMode = ExecutionMode.SEQUENTIAL
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequested:
+    """A person is asked; holds all that is needed to show the call and to decide."""
+
+    approval: Approval
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalResolved:
+    """An approval is over; `released` alone says whether the call runs."""
+
+    approval_id: str
+    tool_call_id: str
+    tool_name: str
+    outcome: ApprovalState
+    released: bool
+    decided_by: str = ""
+    automatic: bool = False
+    rule_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowupAsked:
+    """The user is asked something."""
+
+    followup: Followup
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +252,9 @@ Payload = (
     | Delta
     | MessageAdded
     | ToolCallsRequested
+    | ApprovalRequested
+    | ApprovalResolved
+    | FollowupAsked
     | ToolResultRecorded
     | AttemptRestarted
     | UsageReported

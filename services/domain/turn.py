@@ -83,10 +83,44 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """The stored state of one turn; what it does next follows from this alone.
+class FollowupOption:
+    """An answer to choose; `id` is unique in its question."""
 
-    `running_time` is in seconds, as of the turn's last end or pause.
+    id: str
+    label: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Followup:
+    """A question to the user; `tool_call_id` is the agent's call that asks, None if the router asks."""
+
+    id: str
+    tool_call_id: str | None
+    question: str
+    options: tuple[FollowupOption, ...]
+    free_text_allowed: bool
+    expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a paused turn waits for: everything that is open. `expire_time` is when the first of it ends by itself."""
+
+    reasons: tuple[WaitingFor, ...]
+    open_tool_call_ids: tuple[str, ...] = ()
+    pending_approval_ids: tuple[str, ...] = ()
+    followup: Followup | None = None
+    expire_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The stored state of one turn; what it does next follows from this and the calls of its last answer alone.
+
+    `principal` is the name of whoever gave the input. `attempt` is set while it is RUNNING, `wait` while it is
+    PAUSED. `batch_ordinal` is the ordinal of the message whose calls it waits for, or waited for last. `running_time`
+    is in seconds up to its last end or pause; it has been working since `work_start_time`.
     """
 
     id: str
@@ -95,11 +129,15 @@ class Turn:
     state: TurnState
     create_time: datetime
     correlation_id: str
+    principal: str = ""
     attempt: Attempt | None = None
-    waiting_for: tuple[WaitingFor, ...] = ()
+    wait: Wait | None = None
+    batch_ordinal: int | None = None
     model_calls: int = 0
     tool_calls: int = 0
+    agent_switches: int = 0
     usage: Usage = field(default_factory=Usage)
+    work_start_time: datetime | None = None
     running_time: float = 0.0
     end_time: datetime | None = None
     finish_reason: FinishReason | None = None

@@ -130,7 +130,7 @@ class Session(_message.Message):
 
     @_builtins.property
     def client_tools(self) -> _containers.RepeatedCompositeFieldContainer[_tool_pb2.ClientTool]:
-        """The tools the client declared for this session."""
+        """The tools the client declared for this session. Empty in `ListSessions`."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

@@ -258,7 +258,7 @@ Global___ListSessionsRequest: _TypeAlias = ListSessionsRequest  # noqa: Y015
 
 @_typing.final
 class ListSessionsResponse(_message.Message):
-    """Whole sessions, so that a list view needs no further calls."""
+    """Whole sessions but for their client tools, so that a list view needs no further calls."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

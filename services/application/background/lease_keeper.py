@@ -7,8 +7,8 @@ import logging
 from functools import partial
 
 from services.application.ports import Claim, Clock, Decision, Incarnation, Leases, SessionStore
+from services.application.turns.outside_steps import recover_turn
 from services.application.turns.running_turns import RunningTurns
-from services.application.turns.turn_steps import recover_turn
 from services.domain.errors import RuntimeServiceError, SessionNotFoundError
 
 logger = logging.getLogger(__name__)
@@ -109,6 +109,6 @@ class LeaseKeeper:
             committed = await self._store.change(owner_id, session_id, decide, correlation_id=self._incarnation.name)
         except SessionNotFoundError:
             return
-        if committed.claim is not None and (turn := committed.present().turn) is not None:
-            logger.info("a turn is taken up again", extra={"turn_id": turn.id})
-            self._turns.start(committed.claim, turn)
+        if committed.claim is not None:
+            logger.info("a turn is taken up again", extra={"session_id": session_id})
+            self._turns.start_claimed(committed)

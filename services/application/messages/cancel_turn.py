@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from services.application.idempotency import key_for
-from services.application.ports import Principal, ReadModel, SessionStore, TurnView
+from services.application.ports import Principal, ReadModel, SessionStore
+from services.application.turns.outside_steps import cancel_turn
 from services.application.turns.running_turns import RunningTurns
-from services.application.turns.turn_steps import cancel_turn
 from services.application.uninterrupted import uninterrupted
 from services.domain.errors import TurnNotActiveError
-from services.domain.session_change import SessionChange
-from services.domain.turn import CancelCause
+from services.domain.session_change import Lookup, SessionChange
+from services.domain.turn import CancelCause, Turn
 
 
 class CancelTurn:
@@ -22,7 +22,7 @@ class CancelTurn:
 
     async def execute(
         self, principal: Principal, *, session_id: str, turn_id: str, request_id: str, correlation_id: str
-    ) -> TurnView:
+    ) -> Turn:
         """The cancelled turn; without a turn id, whichever is active.
 
         Raises SessionNotFoundError, TurnNotFoundError, TurnNotActiveError, RequestIdReusedError.
@@ -45,7 +45,12 @@ class CancelTurn:
 
         key = key_for(principal, "CancelTurn", request_id, session_id=session_id, turn_id=turn_id)
         committed = await self._store.change(
-            principal.owner_id, session_id, decide, correlation_id=correlation_id, key=key, with_draft_text=True
+            principal.owner_id,
+            session_id,
+            decide,
+            correlation_id=correlation_id,
+            key=key,
+            lookup=Lookup(draft_text=True),
         )
         if committed.session is not None and not committed.repeated:
             self._turns.stop_session(committed.session.session.key)

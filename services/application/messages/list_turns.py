@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.application.ports import Page, PageKey, Principal, ReadModel, TurnView
-from services.domain.turn import TurnState
+from services.application.ports import Page, PageKey, Principal, ReadModel
+from services.domain.turn import Turn, TurnState
 
 
 class ListTurns:
@@ -16,6 +16,6 @@ class ListTurns:
 
     async def execute(
         self, principal: Principal, *, session_id: str, states: Sequence[TurnState], limit: int, after: PageKey | None
-    ) -> Page[TurnView]:
+    ) -> Page[Turn]:
         """Without states, all turns. Raises SessionNotFoundError."""
         return await self._reads.turns(principal.owner_id, session_id, states=states, limit=limit, after=after)

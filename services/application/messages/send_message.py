@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-
 from services.application.event_feed import EventFeed
 from services.application.event_stream import EventStream, Gap, GapReason, StreamSettings
-from services.application.idempotency import key_for
-from services.application.ports import Clock, Committed, IdempotencyKey, Principal, ReadModel, SessionStore
-from services.application.turns.running_turns import RunningTurns
-from services.application.turns.turn_steps import start_turn
-from services.application.uninterrupted import uninterrupted
+from services.application.idempotency import fields_of, key_for
+from services.application.ports import Clock, IdempotencyKey, Principal, ReadModel, SessionStore
+from services.application.turns.input_acceptance import InputAcceptance, recalled
+from services.application.turns.inputs.accepted_input import AcceptedInput
 from services.domain.errors import InputNotFoundError, SequenceAheadError
-from services.domain.session_change import SessionChange
+from services.domain.input import InputContent
 from services.domain.session_events import TERMINAL, InputAccepted, SessionEvent, TurnPaused
-
-
-@dataclass(frozen=True, slots=True)
-class _Accepted:
-    """What is remembered of an accepted input: enough to find its stream again."""
-
-    session_key: int
-    input_id: str
-    turn_id: str
-    sequence: int
 
 
 class SendMessage:
@@ -32,17 +18,17 @@ class SendMessage:
 
     def __init__(
         self,
+        acceptance: InputAcceptance,
         store: SessionStore,
         reads: ReadModel,
         feed: EventFeed,
-        turns: RunningTurns,
         clock: Clock,
         settings: StreamSettings,
     ) -> None:
+        self._acceptance = acceptance
         self._store = store
         self._reads = reads
         self._feed = feed
-        self._turns = turns
         self._clock = clock
         self._settings = settings
 
@@ -52,51 +38,33 @@ class SendMessage:
         *,
         session_id: str,
         request_id: str,
-        text: str,
+        content: InputContent,
         after_sequence: int | None,
         detach: bool,
         correlation_id: str,
     ) -> EventStream:
-        """Accepts the message, or finds the input again, and returns its stream.
+        """Accepts the input, or finds it again, and returns its stream.
 
         The stream goes from InputAccepted (or after `after_sequence`) to the first event with which the turn pauses
         or ends; `detach` ends it after InputAccepted. `after_sequence` marks a re-attachment, which starts nothing.
 
-        Raises SessionNotFoundError, SessionInactiveError, SessionMessageLimitError, TurnInProgressError,
-        RequestIdReusedError; for a re-attachment also InputNotFoundError and SequenceAheadError.
+        Raises what `InputAcceptance.accept` raises; for a re-attachment SessionNotFoundError, InputNotFoundError,
+        RequestIdReusedError and SequenceAheadError.
         """
-        key = key_for(principal, "SendMessage", request_id, session_id=session_id, user_message={"text": text})
+        key = key_for(principal, "SendMessage", request_id, session_id=session_id, **fields_of(content))
         if after_sequence is not None:
             return await self._reattach(principal, session_id, key, after_sequence, detach)
-        accepted, repeated = await uninterrupted(
-            self._accept(principal, session_id, request_id, text, key, correlation_id)
+        session_key, accepted, repeated = await self._acceptance.accept(
+            principal,
+            session_id=session_id,
+            content=content,
+            request_id=request_id,
+            key=key,
+            correlation_id=correlation_id,
         )
         if repeated:
-            return await self._stream_again(accepted, accepted.sequence - 1, detach)
-        return self._stream(accepted, accepted.sequence - 1, detach, through=None)
-
-    async def _accept(
-        self,
-        principal: Principal,
-        session_id: str,
-        request_id: str,
-        text: str,
-        key: IdempotencyKey | None,
-        correlation_id: str,
-    ) -> tuple[_Accepted, bool]:
-        def decide(change: SessionChange) -> None:
-            accepted = start_turn(change, text=text, request_id=request_id, principal=principal.name)
-            change.outcome = _remembered(change.session.key, accepted.id, accepted.turn_id, accepted.accepted_sequence)
-
-        committed = await self._store.change(
-            principal.owner_id, session_id, decide, correlation_id=correlation_id, key=key
-        )
-        self._start(committed)
-        return _recalled(committed.outcome), committed.repeated
-
-    def _start(self, committed: Committed) -> None:
-        if committed.claim is not None and committed.session is not None and committed.session.turn is not None:
-            self._turns.start(committed.claim, committed.session.turn)
+            return await self._stream_again(session_key, accepted, accepted.sequence - 1, detach)
+        return self._stream(session_key, accepted, accepted.sequence - 1, detach, through=None)
 
     async def _reattach(
         self, principal: Principal, session_id: str, key: IdempotencyKey | None, after: int, detach: bool
@@ -109,15 +77,17 @@ class SendMessage:
             raise SequenceAheadError(
                 "after_sequence is beyond the end of the log", metadata={"last_sequence": str(location.last_sequence)}
             )
-        accepted = _recalled(outcome)
-        return await self._stream_again(accepted, max(after, accepted.sequence - 1), detach)
+        session_key, accepted = recalled(outcome)
+        return await self._stream_again(session_key, accepted, max(after, accepted.sequence - 1), detach)
 
-    async def _stream_again(self, accepted: _Accepted, after: int, detach: bool) -> EventStream:
+    async def _stream_again(self, session_key: int, accepted: AcceptedInput, after: int, detach: bool) -> EventStream:
         """The stream of an input accepted earlier: it may have ended meanwhile, even before `after`."""
-        through = await self._reads.turn_end(accepted.session_key, accepted.turn_id, accepted.sequence)
-        return self._stream(accepted, after, detach, through=accepted.sequence if detach else through)
+        through = await self._reads.turn_end(session_key, accepted.turn_id, accepted.sequence)
+        return self._stream(session_key, accepted, after, detach, through=accepted.sequence if detach else through)
 
-    def _stream(self, accepted: _Accepted, after: int, detach: bool, *, through: int | None) -> EventStream:
+    def _stream(
+        self, session_key: int, accepted: AcceptedInput, after: int, detach: bool, *, through: int | None
+    ) -> EventStream:
         def ends(item: SessionEvent | Gap) -> bool:
             if isinstance(item, Gap):
                 return item.reason is GapReason.CLEARED  # only ended turns are cleared
@@ -127,19 +97,10 @@ class SendMessage:
 
         return EventStream(
             self._feed,
-            accepted.session_key,
+            session_key,
             after,
             clock=self._clock,
             settings=self._settings,
             ends_with=ends,
             through=through,
         )
-
-
-def _remembered(session_key: int, input_id: str, turn_id: str, sequence: int) -> str:
-    return json.dumps([session_key, input_id, turn_id, sequence])
-
-
-def _recalled(outcome: str) -> _Accepted:
-    session_key, input_id, turn_id, sequence = json.loads(outcome)
-    return _Accepted(session_key, input_id, turn_id, sequence)

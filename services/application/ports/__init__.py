@@ -12,27 +12,33 @@ from services.application.ports.model import ModelClient
 from services.application.ports.outbox import Outbox, OutboxEntry
 from services.application.ports.reads import ReadModel
 from services.application.ports.store import Committed, Decision, IdempotencyKey, SessionStore
+from services.application.ports.tools import SchemaValidator, ToolCatalog
 from services.application.ports.views import (
     AgentUsage,
+    ApprovalView,
     Page,
     PageKey,
     SessionFilter,
     SessionLocation,
     SessionSnapshot,
     SessionView,
-    TurnView,
 )
+from services.application.ports.waits import DueSession, Waits
+from services.application.ports.wake_ups import Growth, WakeUps, Watches
 
 __all__ = [
     "AgentCatalog",
     "AgentUsage",
+    "ApprovalView",
     "Authenticator",
     "Claim",
     "Clock",
     "Committed",
     "Decision",
+    "DueSession",
     "EventLog",
     "FencedError",
+    "Growth",
     "IdempotencyKey",
     "Incarnation",
     "Leases",
@@ -48,10 +54,14 @@ __all__ = [
     "Principal",
     "ReadModel",
     "Role",
+    "SchemaValidator",
     "SessionFilter",
     "SessionLocation",
     "SessionSnapshot",
     "SessionStore",
     "SessionView",
-    "TurnView",
+    "ToolCatalog",
+    "Waits",
+    "WakeUps",
+    "Watches",
 ]

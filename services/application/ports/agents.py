@@ -20,3 +20,6 @@ class AgentCatalog(Protocol):
 
     def all(self) -> Sequence[AgentDefinition]:
         """All agents, by name."""
+
+    def routable(self) -> Sequence[AgentDefinition]:
+        """The agents a user's message may be routed to, by name."""

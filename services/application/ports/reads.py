@@ -8,19 +8,21 @@ from typing import Protocol
 
 from services.application.ports.views import (
     AgentUsage,
+    ApprovalView,
     Page,
     PageKey,
     SessionFilter,
     SessionLocation,
     SessionSnapshot,
     SessionView,
-    TurnView,
 )
 from services.domain.agent_context import AgentSwitch
+from services.domain.approval import Approval, ApprovalState
 from services.domain.message import Message
 from services.domain.message import Role as MessageRole
+from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
-from services.domain.turn import TurnState
+from services.domain.turn import Turn, TurnState
 
 
 class ReadModel(Protocol):
@@ -71,7 +73,7 @@ class ReadModel(Protocol):
     ) -> list[AgentUsage]:
         """By agent name, over one session or all of the owner's. Raises SessionNotFoundError."""
 
-    async def turn(self, owner_id: str, session_id: str, turn_id: str) -> TurnView:
+    async def turn(self, owner_id: str, session_id: str, turn_id: str) -> Turn:
         """Raises SessionNotFoundError, TurnNotFoundError."""
 
     async def turns(
@@ -82,13 +84,30 @@ class ReadModel(Protocol):
         states: Sequence[TurnState],
         limit: int,
         after: PageKey | None,
-    ) -> Page[TurnView]:
+    ) -> Page[Turn]:
         """Newest first. Raises SessionNotFoundError."""
 
     async def open_tool_calls(
         self, owner_id: str, session_id: str, *, limit: int, after: PageKey | None
     ) -> Page[ToolCall]:
         """In the order the model made them. Raises SessionNotFoundError."""
+
+    async def client_tools(self, session_key: int) -> tuple[ClientTool, ...]:
+        """The tools the client of a session declared, in its order."""
+
+    async def approval(self, owner_id: str, session_id: str, approval_id: str) -> Approval:
+        """Raises SessionNotFoundError, ApprovalNotFoundError."""
+
+    async def approvals(
+        self,
+        owner_id: str,
+        session_id: str | None,
+        *,
+        states: Sequence[ApprovalState],
+        limit: int,
+        after: PageKey | None,
+    ) -> Page[ApprovalView]:
+        """Oldest first, of one session or of all the owner's; no `states` mean all. Raises SessionNotFoundError."""
 
     async def turn_end(self, session_key: int, turn_id: str, after: int) -> int | None:
         """The number of the first event behind `after` with which the turn paused or ended.

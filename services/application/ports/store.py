@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,8 +11,11 @@ from services.application.ports.views import SessionView
 from services.domain.agent_context import AgentContext
 from services.domain.errors import SessionNotFoundError
 from services.domain.session import Session
-from services.domain.session_change import SessionAggregate, SessionChange
+from services.domain.session_change import Lookup, SessionAggregate, SessionChange
 from services.domain.session_events import SessionEvent
+from services.domain.tool import ClientTool
+
+NOTHING_MORE = Lookup()
 
 Decision = Callable[[SessionChange], None]
 """A command or step: looks at the session, refuses by raising a domain error, or stages what is to be written."""
@@ -58,7 +61,9 @@ class Committed:
         aggregate = self.present()
         turn = aggregate.turn
         active = turn.id if turn is not None and turn.state.is_active else None
-        return SessionView(aggregate.session, aggregate.context, aggregate.last_sequence, active)
+        return SessionView(
+            aggregate.session, aggregate.context, aggregate.last_sequence, active, aggregate.client_tools
+        )
 
 
 class SessionStore(Protocol):
@@ -71,7 +76,13 @@ class SessionStore(Protocol):
     """
 
     async def create(
-        self, session: Session, context: AgentContext, *, allow_existing: bool, key: IdempotencyKey | None
+        self,
+        session: Session,
+        context: AgentContext,
+        *,
+        client_tools: tuple[ClientTool, ...] = (),
+        allow_existing: bool,
+        key: IdempotencyKey | None,
     ) -> tuple[SessionView, bool]:
         """Stores a new session; returns it and whether it is new.
 
@@ -87,16 +98,16 @@ class SessionStore(Protocol):
         *,
         correlation_id: str,
         key: IdempotencyKey | None = None,
-        with_draft_text: bool = False,
+        lookup: Lookup = NOTHING_MORE,
     ) -> Committed:
         """A command: runs `decide` under the lock and commits what it staged; callable from any process.
 
-        A repeat of `key` writes nothing and returns the remembered outcome. Raises SessionNotFoundError,
-        RequestIdReusedError, or whatever `decide` raises; then nothing was written.
+        A repeat of `key` writes nothing and returns the remembered outcome; nor does a decision that stages nothing.
+        Raises SessionNotFoundError, RequestIdReusedError, or whatever `decide` raises; then nothing was written.
         """
 
     async def step(
-        self, claim: Claim, decide: Decision, *, correlation_id: str, call_ids: Sequence[str] = ()
+        self, claim: Claim, decide: Decision, *, correlation_id: str, lookup: Lookup = NOTHING_MORE
     ) -> Committed:
         """A step of the owner: commits the session's waiting deltas and what `decide` staged, in that order.
 

@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from services.domain.agent_context import AgentContext
+from services.domain.approval import Approval
 from services.domain.model_exchange import Usage
 from services.domain.session import Session, SessionState
+from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
 from services.domain.turn import Turn
 
@@ -29,12 +31,13 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """A session as lists and reads show it."""
+    """A session as lists and reads show it; lists leave `client_tools` out, which may be large."""
 
     session: Session
     context: AgentContext
     last_sequence: int = 0
     active_turn_id: str | None = None
+    client_tools: tuple[ClientTool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +60,24 @@ class SessionLocation:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnView:
-    """A turn with the calls it waits for, in the order the model made them."""
+class ApprovalView:
+    """An approval and the session it belongs to."""
 
-    turn: Turn
-    open_calls: tuple[ToolCall, ...] = ()
+    session_id: str
+    approval: Approval
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSnapshot:
-    """Everything a client needs to draw a session, as of one number of its log."""
+    """Everything a client needs to draw a session, as of one number of its log; approvals come without `display`."""
 
     view: SessionView
-    turn: TurnView | None
+    turn: Turn | None
     draft_message_id: str | None
     draft_text: str
     draft_reasoning: str
+    open_calls: tuple[ToolCall, ...]
+    pending_approvals: tuple[Approval, ...]
     as_of_sequence: int
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from services.application.idempotency import key_for
 from services.application.ports import Principal, SessionStore, SessionView
 from services.domain.session import SessionState
-from services.domain.session_change import SessionChange
+from services.domain.session_change import Lookup, SessionChange
 from services.domain.session_events import SessionStateChanged
 
 
@@ -36,6 +36,11 @@ class ActivateSession:
 
         key = key_for(principal, "ActivateSession", request_id, session_id=session_id)
         committed = await self._store.change(
-            principal.owner_id, session_id, decide, correlation_id=correlation_id, key=key
+            principal.owner_id,
+            session_id,
+            decide,
+            correlation_id=correlation_id,
+            key=key,
+            lookup=Lookup(client_tools=True),
         )
         return committed.view

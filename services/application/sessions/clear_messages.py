@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from services.application.idempotency import key_for
 from services.application.ports import Principal, SessionStore, SessionView
-from services.domain.session_change import Removal, SessionChange
+from services.domain.session_change import Lookup, Removal, SessionChange
 from services.domain.session_events import MessagesCleared
 
 
@@ -34,6 +34,11 @@ class ClearMessages:
 
         key = key_for(principal, "ClearMessages", request_id, session_id=session_id)
         committed = await self._store.change(
-            principal.owner_id, session_id, decide, correlation_id=correlation_id, key=key
+            principal.owner_id,
+            session_id,
+            decide,
+            correlation_id=correlation_id,
+            key=key,
+            lookup=Lookup(client_tools=True),
         )
         return committed.view, int(committed.outcome)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from services.application.idempotency import key_for
 from services.application.ports import Principal, SessionStore, SessionView
 from services.domain.session import SessionState
-from services.domain.session_change import SessionChange
+from services.domain.session_change import Lookup, SessionChange
 from services.domain.session_events import SessionStateChanged
 
 
@@ -37,6 +37,11 @@ class DeactivateSession:
 
         key = key_for(principal, "DeactivateSession", request_id, session_id=session_id, reason=reason)
         committed = await self._store.change(
-            principal.owner_id, session_id, decide, correlation_id=correlation_id, key=key
+            principal.owner_id,
+            session_id,
+            decide,
+            correlation_id=correlation_id,
+            key=key,
+            lookup=Lookup(client_tools=True),
         )
         return committed.view

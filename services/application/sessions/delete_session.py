@@ -5,6 +5,8 @@ from __future__ import annotations
 from services.application.idempotency import key_for
 from services.application.ports import Principal, SessionStore
 from services.application.turns.running_turns import RunningTurns
+from services.application.turns.settling import resolve
+from services.domain.approval import ApprovalState
 from services.domain.session_change import HeadMove, Removal, SessionChange
 from services.domain.session_events import SessionDeleted, TurnCancelled
 from services.domain.turn import CancelCause
@@ -23,7 +25,9 @@ class DeleteSession:
 
         def decide(change: SessionChange) -> None:
             if change.turn is not None:
-                # Nothing is settled or kept: all of it is removed in the same transaction.
+                # Nothing is settled or kept: all of it is removed in the same transaction. Watchers learn what is over.
+                for approval in change.pending_approvals:
+                    resolve(change, approval, ApprovalState.CANCELLED)
                 ended = TurnCancelled(CancelCause.SESSION_DELETED, principal.name)
                 change.append(ended, turn_id=change.turn.id)
             change.append(SessionDeleted())

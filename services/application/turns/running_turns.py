@@ -8,11 +8,11 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from services.application.ports import Claim, SessionStore
+from services.application.ports import Claim, Committed, SessionStore
+from services.application.turns.outside_steps import fail_internally
 from services.application.turns.turn_runner import TurnRunner
-from services.application.turns.turn_steps import fail_internally
 from services.domain.errors import RuntimeServiceError
-from services.domain.session_change import SessionChange
+from services.domain.session_change import Lookup, SessionChange
 from services.domain.turn import Turn
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,11 @@ class RunningTurns:
         task = asyncio.create_task(self._run(claim, turn), name=f"turn {turn.id}")
         self._running[claim.session_key] = _Running(claim, task)
         task.add_done_callback(lambda _: self._ended(claim))
+
+    def start_claimed(self, committed: Committed) -> None:
+        """Runs the turn that a change has made ours to run; does nothing if it made none."""
+        if committed.claim is not None and committed.session is not None and committed.session.turn is not None:
+            self.start(committed.claim, committed.session.turn)
 
     def stop(self, claim: Claim) -> None:
         """Stops the turn run under a claim that is void; nothing more is written for it. Harmless when it has ended."""
@@ -84,7 +89,11 @@ class RunningTurns:
 
         try:
             await self._store.change(
-                claim.owner_id, claim.session_id, decide, correlation_id=turn.correlation_id, with_draft_text=True
+                claim.owner_id,
+                claim.session_id,
+                decide,
+                correlation_id=turn.correlation_id,
+                lookup=Lookup(draft_text=True),
             )
         except RuntimeServiceError as error:
             logger.error("a failed turn could not be ended: %s", error.reason, extra={"turn_id": turn.id})

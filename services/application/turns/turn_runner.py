@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from services.application.ports import (
@@ -19,12 +19,15 @@ from services.application.ports import (
     ReadModel,
     SessionStore,
 )
-from services.application.turns.turn_steps import (
-    TurnCaps,
-    take_answer,
-    take_model_failure,
-)
+from services.application.ports.store import NOTHING_MORE
+from services.application.turns.answer_steps import call_id_prefix, take_answer, take_model_failure
+from services.application.turns.call_policy import CallPolicy
+from services.application.turns.routing_steps import choose_route, routing_request, take_route
+from services.application.turns.turn_limits import TurnLimits
+from services.application.turns.turn_state import attempt_of
+from services.domain.agent import AgentDefinition, ClientToolAccess
 from services.domain.errors import AgentNotFoundError, DatabaseUnavailableError, StorageFullError
+from services.domain.message import Message, Role
 from services.domain.model_exchange import (
     ModelAnswer,
     ModelError,
@@ -32,11 +35,14 @@ from services.domain.model_exchange import (
     ModelRequest,
     ReasoningFragment,
     TextFragment,
+    ToolSpec,
 )
+from services.domain.policies.classification import parse_classification
 from services.domain.policies.history import valid_history
 from services.domain.policies.pieces import pieces_of
-from services.domain.session_change import SessionChange
+from services.domain.session_change import Lookup, SessionChange
 from services.domain.session_events import MAX_DELTA_BYTES, NewEvent, ReasoningDelta, TextDelta
+from services.domain.tool import ClientTool, Tool
 from services.domain.turn import Turn, TurnState
 
 logger = logging.getLogger(__name__)
@@ -56,17 +62,18 @@ class TurnRunner:
         reads: ReadModel,
         model: ModelClient,
         agents: AgentCatalog,
+        policy: CallPolicy,
         clock: Clock,
-        *,
-        caps: TurnCaps,
+        limits: TurnLimits,
     ) -> None:
         self._store = store
         self._writer = writer
         self._reads = reads
         self._model = model
         self._agents = agents
+        self._policy = policy
         self._clock = clock
-        self._caps = caps
+        self._limits = limits
 
     async def run(self, claim: Claim, turn: Turn) -> None:
         """Drives the turn until it ends, waits, or is taken away; returns then.
@@ -86,26 +93,64 @@ class TurnRunner:
             self._writer.close(claim)
 
     async def _next_step(self, claim: Claim, turn: Turn) -> Turn | None:
+        history = await _persistently(turn, lambda: self._reads.history(claim.session_key))
+        try:
+            agent = self._agents.get(turn.agent)
+        except AgentNotFoundError as error:
+            message = f"the agent {turn.agent!r} is no longer defined; switch the session to another"
+            failure = ModelError(message, retryable=False, reason=error.reason)
+            return await self._commit(claim, turn, lambda change: take_model_failure(change, failure, ""))
+        if agent.routes:
+            return await self._route(claim, turn, agent, history)
+        return await self._answer(claim, turn, agent, history)
+
+    async def _answer(self, claim: Claim, turn: Turn, agent: AgentDefinition, history: list[Message]) -> Turn | None:
+        """One model call of an agent that works: its text is streamed, its calls are judged, its answer is committed."""
+        client_tools: tuple[ClientTool, ...] = ()
+        if agent.client_tools is not ClientToolAccess.NONE:
+            client_tools = await _persistently(turn, lambda: self._reads.client_tools(claim.session_key))
+        request = _request(turn, agent, valid_history(history), self._policy.offered(agent, client_tools))
         said: list[str] = []
         try:
-            answer = await self._ask_model(claim, turn, said.append)
+            answer = await self._ask_model(claim, turn, request, said.append)
         except ModelError as error:
             failure, partial_text = error, "".join(said)
             return await self._commit(claim, turn, lambda change: take_model_failure(change, failure, partial_text))
-        call_ids = [call.id for call in answer.tool_calls if call.id]
-        return await self._commit(claim, turn, lambda change: take_answer(change, answer, self._caps), call_ids)
+        judgements = [self._policy.judge(call, agent, client_tools) for call in answer.tool_calls]
+        return await self._commit(
+            claim,
+            turn,
+            lambda change: take_answer(change, answer, judgements, self._limits),
+            Lookup(call_ids=tuple(call.id for call in answer.tool_calls if call.id)),
+        )
+
+    async def _route(self, claim: Claim, turn: Turn, router: AgentDefinition, history: list[Message]) -> Turn | None:
+        """Asks the model whom the user's message is for; what it cannot say, the words of the message decide."""
+        text = next((message.content for message in reversed(history) if message.role is Role.USER), "")
+        agents = self._agents.routable()
+        answer: ModelAnswer | None = None
+        try:
+            async with self._model.stream(routing_request(turn, router, agents, text)) as events:
+                async for event in events:
+                    answer = event if isinstance(event, ModelAnswer) else answer
+        except ModelError as error:
+            logger.warning("the router's model call failed: %s", error.reason, extra={"turn_id": turn.id})
+        names = [agent.name for agent in agents]
+        route = choose_route(text, parse_classification(answer.text, names) if answer is not None else None, names)
+        return await self._commit(claim, turn, lambda change: take_route(change, route, answer, self._limits))
 
     async def _commit(
-        self, claim: Claim, turn: Turn, decide: Callable[[SessionChange], None], call_ids: list[str] | None = None
+        self, claim: Claim, turn: Turn, decide: Callable[[SessionChange], None], lookup: Lookup = NOTHING_MORE
     ) -> Turn | None:
         def step() -> Awaitable[Committed]:
-            return self._store.step(claim, decide, correlation_id=turn.correlation_id, call_ids=call_ids or [])
+            return self._store.step(claim, decide, correlation_id=turn.correlation_id, lookup=lookup)
 
         committed = await _persistently(turn, step)
         return committed.session.turn if committed.session else None
 
-    async def _ask_model(self, claim: Claim, turn: Turn, said: Callable[[str], None]) -> ModelAnswer:
-        request = await self._request(claim, turn)
+    async def _ask_model(
+        self, claim: Claim, turn: Turn, request: ModelRequest, said: Callable[[str], None]
+    ) -> ModelAnswer:
         async with self._model.stream(request) as events:
             answer: ModelAnswer | None = None
             async for event in events:
@@ -118,9 +163,7 @@ class TurnRunner:
         return answer
 
     async def _deliver(self, claim: Claim, turn: Turn, event: ModelEvent, said: Callable[[str], None]) -> None:
-        if turn.attempt is None:
-            raise AssertionError("a running turn always has an attempt")
-        message_id = turn.attempt.message_id
+        message_id = attempt_of(turn).message_id
         if not isinstance(event, TextFragment | ReasoningFragment):
             return
         if isinstance(event, TextFragment):
@@ -131,22 +174,18 @@ class TurnRunner:
             )
             await self._writer.write(claim, NewEvent(delta, self._clock.now(), turn.correlation_id, turn.id))
 
-    async def _request(self, claim: Claim, turn: Turn) -> ModelRequest:
-        try:
-            agent = self._agents.get(turn.agent)
-        except AgentNotFoundError as error:
-            message = f"the agent {turn.agent!r} is no longer defined; switch the session to another"
-            raise ModelError(message, retryable=False, reason=error.reason) from error
-        history = await _persistently(turn, lambda: self._reads.history(claim.session_key))
-        return ModelRequest(
-            messages=valid_history(history),
-            system_prompt=agent.system_prompt,
-            correlation_id=turn.correlation_id,
-            call_id_prefix=f"call_{turn.id}_{turn.attempt.number if turn.attempt else 0}",
-            model=agent.model,
-            temperature=agent.temperature,
-            max_tokens=agent.max_tokens,
-        )
+
+def _request(turn: Turn, agent: AgentDefinition, messages: tuple[Message, ...], tools: Sequence[Tool]) -> ModelRequest:
+    return ModelRequest(
+        messages=messages,
+        system_prompt=agent.system_prompt,
+        correlation_id=turn.correlation_id,
+        call_id_prefix=call_id_prefix(turn),
+        tools=tuple(ToolSpec(tool.name, tool.description, tool.parameters) for tool in tools),
+        model=agent.model,
+        temperature=agent.temperature,
+        max_tokens=agent.max_tokens,
+    )
 
 
 async def _persistently(turn: Turn, work: Callable[[], Awaitable[T]]) -> T:

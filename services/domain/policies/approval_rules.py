@@ -80,26 +80,34 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRule:
-    """An explicit rule. `tool` is a name, or a prefix with `*` at its end; all conditions must hold."""
+    """An explicit rule. `tool` is a name, or a prefix with `*` at its end; all conditions must hold.
+
+    `description` is shown to the person who is asked, and to the model when a call is denied.
+    """
 
     id: str
     tool: str
-    decision: ApprovalEffect
+    effect: ApprovalEffect
     scope: RuleScope
     origin: RuleOrigin
     conditions: tuple[Condition, ...] = ()
     priority: int = 0
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalDecision:
+class ApprovalRuling:
     """What happens to the call, the rule that says so (None: a default does), and whether a person's decision about it
     may be remembered.
     """
 
-    decision: ApprovalEffect
-    rule_id: str | None
+    effect: ApprovalEffect
+    rule: ApprovalRule | None
     remember_allowed: bool
+
+    @property
+    def rule_id(self) -> str | None:
+        return self.rule.id if self.rule is not None else None
 
 
 def decide(
@@ -109,7 +117,7 @@ def decide(
     *,
     read_only_client_tools: Collection[str],
     client_tools: Collection[str],
-) -> ApprovalDecision:
+) -> ApprovalRuling:
     """The decision on a call, from the rules that apply to its session, oldest first.
 
     DENY beats ASK beats ALLOW, whatever the scope; priority, then age, only picks which of the winning rules is named.
@@ -118,19 +126,19 @@ def decide(
     the tool always asks, or a rule does: what was remembered could never outweigh it.
     """
     if tool not in _DEFAULTS and tool not in client_tools:
-        return ApprovalDecision(ApprovalEffect.DENY, None, remember_allowed=False)
+        return ApprovalRuling(ApprovalEffect.DENY, None, remember_allowed=False)
     compared = dict(arguments)
     for name, path, _ in path_arguments(tool, arguments):
         if isinstance(arguments.get(name), str):
             compared[name] = normalised_path(path)
     counting = [rule for rule in rules if _counts(rule, tool) and _matches(rule, tool, compared)]
     for effect in _STRONGEST_FIRST:
-        candidates = [rule for rule in counting if rule.decision is effect]
+        candidates = [rule for rule in counting if rule.effect is effect]
         if candidates:
             named = max(candidates, key=lambda rule: rule.priority)
-            return ApprovalDecision(effect, named.id, remember_allowed=False)
+            return ApprovalRuling(effect, named, remember_allowed=False)
     default = _default(tool, tool in read_only_client_tools)
-    return ApprovalDecision(default, None, default is ApprovalEffect.ASK and tool not in ALWAYS_ASK)
+    return ApprovalRuling(default, None, default is ApprovalEffect.ASK and tool not in ALWAYS_ASK)
 
 
 def lint_rule(rule: ApprovalRule, *, may_match_every_tool: bool = False) -> list[str]:
@@ -143,10 +151,10 @@ def lint_rule(rule: ApprovalRule, *, may_match_every_tool: bool = False) -> list
         problems.append("tool must be the name of a tool, or the beginning of one with a single * at the end")
     if rule.tool == "*" and not may_match_every_tool:
         problems.append("the rule matches every tool; say so explicitly if that is meant")
-    if rule.tool in ALWAYS_ASK and rule.decision == ApprovalEffect.ALLOW and rule.origin != RuleOrigin.CONFIG:
+    if rule.tool in ALWAYS_ASK and rule.effect == ApprovalEffect.ALLOW and rule.origin != RuleOrigin.CONFIG:
         problems.append(f"{rule.tool} always asks; only the operator's configuration can allow it")
     for field, value, known in (
-        ("decision", rule.decision, ApprovalEffect),
+        ("effect", rule.effect, ApprovalEffect),
         ("scope", rule.scope, RuleScope),
         ("origin", rule.origin, RuleOrigin),
     ):
@@ -160,7 +168,7 @@ def lint_rule(rule: ApprovalRule, *, may_match_every_tool: bool = False) -> list
 
 
 def _counts(rule: ApprovalRule, tool: str) -> bool:
-    return not (tool in ALWAYS_ASK and rule.decision is ApprovalEffect.ALLOW and rule.origin is not RuleOrigin.CONFIG)
+    return not (tool in ALWAYS_ASK and rule.effect is ApprovalEffect.ALLOW and rule.origin is not RuleOrigin.CONFIG)
 
 
 def _matches(rule: ApprovalRule, tool: str, arguments: Mapping[str, object]) -> bool:

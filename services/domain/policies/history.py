@@ -6,10 +6,11 @@ provider refuses either half of a broken pair and the session would be dead for 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from services.domain.message import Message, Role
+from services.domain.message import Message, MessageToolCall, Role
 
 _NO_RESULT = "the call was interrupted; it has no result"
 
@@ -26,12 +27,34 @@ def valid_history(messages: Sequence[Message]) -> tuple[Message, ...]:
             if message.tool_call_id not in called:
                 valid.append(_as_text(message))
             continue
-        valid.append(message)
+        valid.append(_with_readable_arguments(message, results))
         for call in message.tool_calls:
             called.add(call.id)
             answer = results.get(call.id)
             valid.append(answer if answer is not None else _missing(message, call.id, call.name))
     return tuple(valid)
+
+
+def _with_readable_arguments(message: Message, results: Mapping[str | None, Message]) -> Message:
+    """Arguments that are no JSON object make some providers refuse the whole history; the call's result says why it was
+    not run.
+    """
+    if not any(_is_unreadable(call, results) for call in message.tool_calls):
+        return message
+    calls = (
+        replace(call, arguments_json="{}") if _is_unreadable(call, results) else call for call in message.tool_calls
+    )
+    return replace(message, tool_calls=tuple(calls))
+
+
+def _is_unreadable(call: MessageToolCall, results: Mapping[str | None, Message]) -> bool:
+    answer = results.get(call.id)
+    if answer is not None and not answer.is_error:
+        return False  # it ran, so it was read
+    try:
+        return not isinstance(json.loads(call.arguments_json), dict)
+    except (ValueError, RecursionError):
+        return True
 
 
 def _missing(message: Message, call_id: str, name: str) -> Message:

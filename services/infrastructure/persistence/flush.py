@@ -20,10 +20,13 @@ from services.infrastructure.persistence import codec
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The events are durable under the numbers from `base + 1` on; `control` counts the session's commands."""
+    """The events are durable under the numbers from `base + 1` on; `control` counts the session's commands, `watchers`
+    are the other incarnations that watch it.
+    """
 
     base: int
     control: int | None
+    watchers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,13 @@ class Batch:
         return cls(claim, flushed, tuple(events), tuple(codec.encode(event.payload) for event in events))
 
 
-def flush(connection: Connection, batches: Sequence[Batch]) -> list[Outcome]:
-    """Writes what may be written; returns what became of each batch, in order. At most one batch per session."""
+def flush(connection: Connection, batches: Sequence[Batch], incarnation: str) -> list[Outcome]:
+    """Writes what may be written for this incarnation; returns what became of each batch, in order.
+
+    At most one batch per session.
+    """
     if connection.dialect.name == "postgresql":
-        return _flush_postgresql(connection, batches)
+        return _flush_postgresql(connection, batches, incarnation)
     return _flush_sqlite(connection, batches)
 
 
@@ -80,7 +86,9 @@ added AS (
     AS e(session_key, k, turn_id, event_time, correlation_id, kind, payload)
   JOIN moved m USING (session_key) RETURNING 1)
 SELECT w.session_key, m.base, m.control, l.session_key IS NOT NULL AS was_locked, l.epoch, l.flushed,
-       EXISTS (SELECT 1 FROM session_heads h WHERE h.session_key = w.session_key) AS is_there
+       EXISTS (SELECT 1 FROM session_heads h WHERE h.session_key = w.session_key) AS is_there,
+       (SELECT string_agg(o.incarnation, ',') FROM session_watches o
+        WHERE o.session_key = w.session_key AND o.incarnation <> $12::text) AS watchers
 FROM want w LEFT JOIN moved m USING (session_key) LEFT JOIN locked l USING (session_key),
      (SELECT count(*) FROM added) AS done
 """
@@ -90,7 +98,7 @@ SELECT min(sequence) FROM session_events WHERE session_key = {0} AND writer_epoc
 """
 
 
-def _flush_postgresql(connection: Connection, batches: Sequence[Batch]) -> list[Outcome]:
+def _flush_postgresql(connection: Connection, batches: Sequence[Batch], incarnation: str) -> list[Outcome]:
     heads: tuple[list[Any], ...] = ([], [], [], [])
     columns: tuple[list[Any], ...] = ([], [], [], [], [], [], [])
     for batch in batches:
@@ -98,12 +106,13 @@ def _flush_postgresql(connection: Connection, batches: Sequence[Batch]) -> list[
         _add_row(heads, (key, batch.claim.epoch, batch.flushed, len(batch.events)))
         for k, (event, payload) in enumerate(zip(batch.events, batch.payloads, strict=True), 1):
             _add_row(columns, (key, k, *_values(event, payload)))
-    rows = {row.session_key: row for row in connection.exec_driver_sql(_POSTGRESQL, (*heads, *columns))}
+    rows = {row.session_key: row for row in connection.exec_driver_sql(_POSTGRESQL, (*heads, *columns, incarnation))}
     outcomes: list[Outcome] = []
     for batch in batches:
         row = rows[batch.claim.session_key]
         if row.base is not None:
-            outcomes.append(Written(row.base, row.control))
+            watchers = tuple(row.watchers.split(",")) if row.watchers else ()
+            outcomes.append(Written(row.base, row.control, watchers))
         elif row.is_there and not row.was_locked:
             outcomes.append(Locked())
         elif row.epoch == batch.claim.epoch:

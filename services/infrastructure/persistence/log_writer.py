@@ -13,20 +13,19 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from services.application.ports import Claim, Clock, FencedError
+from services.application.ports import Claim, Clock, FencedError, Growth
 from services.domain.errors import RuntimeServiceError
 from services.domain.session_events import MAX_DELTA_BYTES, NewEvent, ReasoningDelta, SessionEvent, TextDelta
 from services.infrastructure.persistence.database import Database
 from services.infrastructure.persistence.flush import Batch, Fenced, Locked, Outcome, Written, flush
 from services.infrastructure.persistence.rows import numbered
+from services.infrastructure.persistence.spreading import Publish, Tell, tell_nobody
 
 logger = logging.getLogger(__name__)
 
 _MAX_FLUSH_BYTES = 4 * 1024 * 1024
 _MAX_WAITING_BYTES = 1024 * 1024
 _RETRY_DELAY = 0.25
-
-Publish = Callable[[int, Sequence[SessionEvent]], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -83,11 +82,22 @@ class Held:
 class GroupLogWriter:
     """The `LogWriter` of both databases. `run` must be running; everything else is called from the same event loop."""
 
-    def __init__(self, database: Database, publish: Publish, clock: Clock, *, min_interval: float = 0.005) -> None:
+    def __init__(
+        self,
+        database: Database,
+        publish: Publish,
+        clock: Clock,
+        *,
+        min_interval: float = 0.005,
+        incarnation: Callable[[], str] = str,
+        tell: Tell = tell_nobody,
+    ) -> None:
         self._database = database
         self._publish = publish
         self._clock = clock
         self._min_interval = min_interval
+        self._incarnation = incarnation
+        self._tell = tell
         self._streams: dict[int, _Stream] = {}
         self._wake = asyncio.Event()
         self.flushes = 0
@@ -205,17 +215,19 @@ class GroupLogWriter:
     async def _send(self, streams: Sequence[_Stream]) -> None:
         sent = [(stream, stream.batch) for stream in streams if stream.batch is not None]
         batches = [batch for _, batch in sent]
-        outcomes = await self._database.write_statement(lambda connection: flush(connection, batches))
+        name = self._incarnation()
+        outcomes = await self._database.write_statement(lambda connection: flush(connection, batches, name))
         self.flushes += 1
         for (stream, batch), outcome in zip(sent, outcomes, strict=True):
             self._settle(stream, batch, outcome)
 
     def _settle(self, stream: _Stream, batch: Batch, outcome: Outcome) -> None:
         match outcome:
-            case Written(base):
+            case Written(base, watchers=watchers):
                 stream.batch = None
                 stream.flushed = batch.flushed + len(batch.events)
                 self._publish(batch.claim.session_key, _numbered(batch, base))
+                self._tell(watchers, Growth(batch.claim.session_key, base + len(batch.events)))
                 if stream.waiting:
                     self._wake.set()  # written while the batch was sent again; nobody else would ask for it
             case Locked():

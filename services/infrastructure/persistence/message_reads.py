@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
 from services.application.ports import Page, PageKey
 from services.domain.message import Message, Role
+from services.domain.tool_call import ToolCall
 from services.infrastructure.persistence import codec
 from services.infrastructure.persistence.paging import page_of
 from services.infrastructure.persistence.session_reads import locate
-from services.infrastructure.persistence.tables import messages
+from services.infrastructure.persistence.tables import messages, tool_calls
 
 
 def read_messages(
@@ -38,16 +40,38 @@ def read_messages(
         statement = statement.where(columns.ordinal < last if newest_first else columns.ordinal > last)
     order = columns.ordinal.desc() if newest_first else columns.ordinal.asc()
     rows = connection.execute(statement.order_by(order).limit(limit + 1)).all()
-    return page_of(
+    page = page_of(
         rows,
         limit,
         item=lambda row: codec.decode(row.body, Message),
         key=lambda row: (row.ordinal,),
         size=lambda row: int(row.size),
     )
+    return replace(page, items=tuple(_as_run(connection, location.session_key, page.items)))
 
 
 def read_history(connection: Connection, session_key: int) -> list[Message]:
     """All messages of a session, in order."""
     statement = select(messages.c.body).where(messages.c.session_key == session_key).order_by(messages.c.ordinal)
-    return [codec.decode(body, Message) for body in connection.scalars(statement)]
+    history = [codec.decode(body, Message) for body in connection.scalars(statement)]
+    return _as_run(connection, session_key, history)
+
+
+def _as_run(connection: Connection, session_key: int, history: Sequence[Message]) -> list[Message]:
+    """The messages with the arguments their calls ran with, where a person edited them."""
+    if not any(message.tool_calls for message in history):
+        return list(history)
+    statement = select(tool_calls.c.body).where(tool_calls.c.session_key == session_key, tool_calls.c.edited)
+    records = (codec.decode(body, ToolCall) for body in connection.scalars(statement))
+    edited = {record.id: record.arguments_json for record in records}
+    return [_with_edits(message, edited) for message in history] if edited else list(history)
+
+
+def _with_edits(message: Message, edited: Mapping[str, str]) -> Message:
+    if not any(call.id in edited for call in message.tool_calls):
+        return message
+    calls = (
+        replace(call, arguments_json=edited[call.id], arguments_edited=True) if call.id in edited else call
+        for call in message.tool_calls
+    )
+    return replace(message, tool_calls=tuple(calls))

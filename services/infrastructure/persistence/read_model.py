@@ -9,20 +9,30 @@ from datetime import datetime
 
 from services.application.ports import (
     AgentUsage,
+    ApprovalView,
     Page,
     PageKey,
     SessionFilter,
     SessionLocation,
     SessionSnapshot,
     SessionView,
-    TurnView,
 )
 from services.domain.agent_context import AgentSwitch
+from services.domain.approval import Approval, ApprovalState
 from services.domain.message import Message, Role
+from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
-from services.domain.turn import TurnState
-from services.infrastructure.persistence import agent_reads, message_reads, session_reads, snapshot_reads, turn_reads
+from services.domain.turn import Turn, TurnState
+from services.infrastructure.persistence import (
+    agent_reads,
+    approval_reads,
+    message_reads,
+    session_reads,
+    snapshot_reads,
+    turn_reads,
+)
 from services.infrastructure.persistence.database import Database
+from services.infrastructure.persistence.session_load import read_client_tools
 
 
 class SqlReadModel:
@@ -80,12 +90,12 @@ class SqlReadModel:
     ) -> list[AgentUsage]:
         return await self._database.read(lambda c: agent_reads.read_usage(c, owner_id, session_id, since, before))
 
-    async def turn(self, owner_id: str, session_id: str, turn_id: str) -> TurnView:
+    async def turn(self, owner_id: str, session_id: str, turn_id: str) -> Turn:
         return await self._database.read(lambda c: turn_reads.read_turn(c, owner_id, session_id, turn_id))
 
     async def turns(
         self, owner_id: str, session_id: str, *, states: Sequence[TurnState], limit: int, after: PageKey | None
-    ) -> Page[TurnView]:
+    ) -> Page[Turn]:
         return await self._database.read(
             lambda c: turn_reads.read_turns(c, owner_id, session_id, states=states, limit=limit, after=after)
         )
@@ -95,6 +105,25 @@ class SqlReadModel:
     ) -> Page[ToolCall]:
         return await self._database.read(
             lambda c: turn_reads.read_open_tool_calls(c, owner_id, session_id, limit=limit, after=after)
+        )
+
+    async def client_tools(self, session_key: int) -> tuple[ClientTool, ...]:
+        return await self._database.read(lambda c: read_client_tools(c, session_key))
+
+    async def approval(self, owner_id: str, session_id: str, approval_id: str) -> Approval:
+        return await self._database.read(lambda c: approval_reads.read_approval(c, owner_id, session_id, approval_id))
+
+    async def approvals(
+        self,
+        owner_id: str,
+        session_id: str | None,
+        *,
+        states: Sequence[ApprovalState],
+        limit: int,
+        after: PageKey | None,
+    ) -> Page[ApprovalView]:
+        return await self._database.read(
+            lambda c: approval_reads.read_approvals(c, owner_id, session_id, states=states, limit=limit, after=after)
         )
 
     async def turn_end(self, session_key: int, turn_id: str, after: int) -> int | None:

@@ -9,14 +9,20 @@ from typing import Any
 from sqlalchemy import Row
 
 from services.domain.agent_context import AgentContext, AgentSwitch, SwitchSource
+from services.domain.agent_work import AgentWork
+from services.domain.approval import Approval
 from services.domain.message import Message
 from services.domain.session import Session, SessionState
 from services.domain.session_events import NewEvent, SessionEvent
+from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
 from services.domain.turn import Turn
 from services.infrastructure.persistence import codec
 
 Values = dict[str, Any]
+
+CALLS_PER_MESSAGE = 1000
+"""More calls than any message has."""
 
 
 def session_from(row: Row[Any]) -> Session:
@@ -61,11 +67,55 @@ def labels_text(labels: Mapping[str, str]) -> str:
 
 
 def context_from(row: Row[Any]) -> AgentContext:
-    return AgentContext(current_agent=row.current_agent, switch_count=row.switch_count)
+    """Without the work, which lists leave out."""
+    return AgentContext(current_agent=row.current_agent, switch_count=row.switch_count, last_switch=row.last_switch)
+
+
+def context_with_work(row: Row[Any]) -> AgentContext:
+    return replace(context_from(row), work=codec.decode(row.work, AgentWork))
 
 
 def context_values(context: AgentContext) -> Values:
-    return {"current_agent": context.current_agent, "switch_count": context.switch_count}
+    return {
+        "current_agent": context.current_agent,
+        "switch_count": context.switch_count,
+        "last_switch": context.last_switch,
+        "work": codec.encode(context.work),
+    }
+
+
+def client_tools_from(body: str) -> tuple[ClientTool, ...]:
+    return codec.decode(body, tuple[ClientTool, ...])
+
+
+def client_tools_values(tools: tuple[ClientTool, ...]) -> Values:
+    return {"body": codec.encode(tools)}
+
+
+def approval_values(session_key: int, approval: Approval) -> Values:
+    return {
+        "session_key": session_key,
+        "approval_id": approval.id,
+        "turn_id": approval.turn_id,
+        "tool_call_id": approval.tool_call_id,
+        "state": approval.state,
+        "create_time": approval.create_time,
+        "body": codec.encode(approval),
+    }
+
+
+def switch_values(session_key: int, switch: AgentSwitch) -> Values:
+    return {
+        "session_key": session_key,
+        "ordinal": switch.ordinal,
+        "from_agent": switch.from_agent,
+        "to_agent": switch.to_agent,
+        "reason": switch.reason,
+        "confidence": switch.confidence,
+        "source": switch.source,
+        "requested_by": switch.requested_by,
+        "time": switch.time,
+    }
 
 
 def switch_from(row: Row[Any]) -> AgentSwitch:
@@ -106,6 +156,7 @@ def turn_values(turn: Turn) -> Values:
         "cached_tokens": turn.usage.cached_tokens,
         "reasoning_tokens": turn.usage.reasoning_tokens,
         "create_time": turn.create_time,
+        "expires_at": turn.wait.expire_time.timestamp() if turn.wait and turn.wait.expire_time else None,
         "result_text": turn.result_text,
         "body": codec.encode(replace(turn, result_text="")),
     }
@@ -115,15 +166,21 @@ def turn_from(body: str, result_text: str) -> Turn:
     return replace(codec.decode(body, Turn), result_text=result_text)
 
 
-def tool_call_values(session_key: int, call: ToolCall, message_ordinal: int) -> Values:
+def tool_call_values(session_key: int, call: ToolCall) -> Values:
     return {
         "session_key": session_key,
         "tool_call_id": call.id,
         "turn_id": call.turn_id,
-        "number": message_ordinal * 1000 + call.position,
+        "number": call_number(call.message_ordinal, call.position),
         "state": call.state,
+        "edited": call.original_arguments_json is not None,
         "body": codec.encode(call),
     }
+
+
+def call_number(message_ordinal: int, position: int) -> int:
+    """Orders the calls of a session as the model made them."""
+    return message_ordinal * CALLS_PER_MESSAGE + position
 
 
 def event_from(row: Row[Any], session_id: str) -> SessionEvent:

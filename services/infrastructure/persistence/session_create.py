@@ -12,12 +12,13 @@ from services.domain.domain_events import AgentAssigned, DomainEvent, Fact, Sess
 from services.domain.errors import SessionAlreadyExistsError, SessionNotFoundError
 from services.domain.ids import new_id
 from services.domain.session import Session
+from services.domain.tool import ClientTool
 from services.infrastructure.persistence.idempotency import recall, remember
 from services.infrastructure.persistence.log_rows import fact_values
-from services.infrastructure.persistence.rows import Values, context_values, session_values
+from services.infrastructure.persistence.rows import Values, client_tools_values, context_values, session_values
 from services.infrastructure.persistence.session_reads import read_session
 from services.infrastructure.persistence.statement_batch import StatementBatch
-from services.infrastructure.persistence.tables import agent_contexts, outbox, session_heads, sessions
+from services.infrastructure.persistence.tables import agent_contexts, client_tools, outbox, session_heads, sessions
 
 _CREATED, _EXISTING = "created:", "existing:"
 
@@ -30,11 +31,13 @@ def create(
     connection: Connection,
     session: Session,
     context: AgentContext,
+    brought: tuple[ClientTool, ...],
     *,
     allow_existing: bool,
     key: IdempotencyKey | None,
 ) -> tuple[SessionView, bool]:
-    """Writes the session, or finds the one that is there; returns it and whether it is new.
+    """Writes the session with the tools its client brought, or finds the one that is there; returns it and whether it
+    is new.
 
     Raises SessionAlreadyExistsError, RequestIdReusedError, and LostRaceError when the unit must run again.
     """
@@ -42,7 +45,7 @@ def create(
         return _of_outcome(connection, session.owner_id, outcome)
     session_key = _insert(connection, session)
     if session_key is not None:
-        _insert_rest(connection, session_key, session, context)
+        _insert_rest(connection, session_key, session, context, brought)
         view, outcome = read_session(connection, session.owner_id, session.id), _CREATED + session.id
     else:
         if key and recall(connection, key) is not None:
@@ -65,11 +68,14 @@ def _insert(connection: Connection, session: Session) -> int | None:
     return session_key
 
 
-def _insert_rest(connection: Connection, session_key: int, session: Session, context: AgentContext) -> None:
+def _insert_rest(
+    connection: Connection, session_key: int, session: Session, context: AgentContext, brought: tuple[ClientTool, ...]
+) -> None:
     head: Values = {"epoch": 0, "owner": None, "flushed": 0, "last_sequence": 0, "cleared_through": 0, "control": 0}
     batch = StatementBatch()
     batch.insert(session_heads, [{"session_key": session_key} | head])
     batch.insert(agent_contexts, [{"session_key": session_key} | context_values(context)])
+    batch.insert(client_tools, [{"session_key": session_key} | client_tools_values(brought)])
     facts: tuple[Fact, ...] = (SessionCreated(session.owner_id), AgentAssigned(context.current_agent))
     events = [DomainEvent(new_id("event"), session.create_time, session.id, fact) for fact in facts]
     batch.insert(outbox, [fact_values(session_key, event) for event in events])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tuple_
@@ -10,18 +11,23 @@ from services.application.ports import Page, PageKey, SessionFilter, SessionLoca
 from services.domain.errors import SessionNotFoundError
 from services.infrastructure.persistence import codec
 from services.infrastructure.persistence.paging import page_of
-from services.infrastructure.persistence.rows import context_from, session_from
+from services.infrastructure.persistence.rows import client_tools_from, context_from, context_with_work, session_from
 from services.infrastructure.persistence.session_load import ACTIVE
-from services.infrastructure.persistence.tables import agent_contexts, session_heads, sessions, turns
+from services.infrastructure.persistence.tables import agent_contexts, client_tools, session_heads, sessions, turns
 
 
 def read_session(connection: Connection, owner_id: str, session_id: str) -> SessionView:
-    """The owner's session of that id. Raises SessionNotFoundError."""
-    statement = _views().where(sessions.c.owner_id == owner_id, sessions.c.session_id == session_id)
+    """The owner's session of that id, whole. Raises SessionNotFoundError."""
+    statement = (
+        _views()
+        .add_columns(agent_contexts.c.work, client_tools.c.body.label("client_tools"))
+        .join(client_tools, client_tools.c.session_key == sessions.c.session_key)
+        .where(sessions.c.owner_id == owner_id, sessions.c.session_id == session_id)
+    )
     row = connection.execute(statement).one_or_none()
     if row is None:
         raise SessionNotFoundError
-    return _view_from(row)
+    return replace(_view_from(row), context=context_with_work(row), client_tools=client_tools_from(row.client_tools))
 
 
 def read_sessions(
@@ -65,6 +71,7 @@ def _views() -> Select[Any]:
             sessions,
             agent_contexts.c.current_agent,
             agent_contexts.c.switch_count,
+            agent_contexts.c.last_switch,
             session_heads.c.last_sequence,
             turns.c.turn_id.label("active_turn_id"),
         )

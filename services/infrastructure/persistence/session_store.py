@@ -7,13 +7,24 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
-from services.application.ports import Claim, Clock, Committed, Decision, FencedError, IdempotencyKey, SessionView
+from services.application.ports import (
+    Claim,
+    Clock,
+    Committed,
+    Decision,
+    FencedError,
+    Growth,
+    IdempotencyKey,
+    SessionView,
+)
+from services.application.ports.store import NOTHING_MORE
 from services.application.uninterrupted import uninterrupted
 from services.domain.agent_context import AgentContext
 from services.domain.errors import RequestIdReusedError, SessionNotFoundError
 from services.domain.session import Session
-from services.domain.session_change import HeadMove, SessionAggregate, SessionChange
+from services.domain.session_change import HeadMove, Lookup, SessionAggregate, SessionChange
 from services.domain.session_events import SessionEvent
+from services.domain.tool import ClientTool
 from services.infrastructure.persistence.database import Database
 from services.infrastructure.persistence.event_log import read_log
 from services.infrastructure.persistence.idempotency import recall, remember
@@ -23,13 +34,15 @@ from services.infrastructure.persistence.rows import event_from
 from services.infrastructure.persistence.session_create import LostRaceError, create
 from services.infrastructure.persistence.session_load import Head, load, lock_head
 from services.infrastructure.persistence.session_write import write
+from services.infrastructure.persistence.spreading import Publish, Tell, tell_nobody
 from services.infrastructure.persistence.tables import session_events
-
-Publish = Callable[[int, Sequence[SessionEvent]], None]
 
 
 class SqlSessionStore:
-    """The `SessionStore` of both databases. `publish` gets every committed event, with the session's key."""
+    """The `SessionStore` of both databases.
+
+    `publish` gets every committed event, with the session's key; `tell` which other incarnations watch that session.
+    """
 
     def __init__(
         self,
@@ -39,21 +52,29 @@ class SqlSessionStore:
         clock: Clock,
         *,
         incarnation: Callable[[], str],
+        tell: Tell = tell_nobody,
     ) -> None:
         self._database = database
         self._writer = writer
         self._publish = publish
         self._clock = clock
         self._incarnation = incarnation
+        self._tell = tell
         # Who waits for the same session waits here, not with a connection in hand: one session's callers must not take
         # the pool from everybody else.
         self._queues = Queues()
 
     async def create(
-        self, session: Session, context: AgentContext, *, allow_existing: bool, key: IdempotencyKey | None
+        self,
+        session: Session,
+        context: AgentContext,
+        *,
+        client_tools: tuple[ClientTool, ...] = (),
+        allow_existing: bool,
+        key: IdempotencyKey | None,
     ) -> tuple[SessionView, bool]:
         def unit(connection: Connection) -> tuple[SessionView, bool]:
-            return create(connection, session, context, allow_existing=allow_existing, key=key)
+            return create(connection, session, context, client_tools, allow_existing=allow_existing, key=key)
 
         while True:
             try:
@@ -69,65 +90,73 @@ class SqlSessionStore:
         *,
         correlation_id: str,
         key: IdempotencyKey | None = None,
-        with_draft_text: bool = False,
+        lookup: Lookup = NOTHING_MORE,
     ) -> Committed:
         incarnation = self._incarnation()
 
-        def unit(connection: Connection) -> tuple[int, Committed, tuple[SessionEvent, ...]]:
-            head = lock_head(connection, owner_id, session_id)
+        def unit(connection: Connection) -> tuple[Head, Committed, tuple[SessionEvent, ...]]:
+            head = lock_head(connection, owner_id, session_id, incarnation)
             outcome = recall(connection, key) if key else None
             if outcome is not None:
                 # Perhaps an earlier run of this very unit whose reply was lost: the last event makes readers look.
                 newest = read_log(connection, head.session_key, head.last_sequence - 1).events
-                return head.session_key, _repeated(connection, head, outcome), newest
-            loaded = load(connection, head, with_draft_text=with_draft_text)
+                return head, _repeated(connection, head, outcome, lookup), newest
+            loaded = load(connection, head, lookup)
             change = SessionChange(loaded, now=self._clock.now(), correlation_id=correlation_id)
             decide(change)
-            events = write(connection, head, change, incarnation=incarnation, is_step=False)
+            events: tuple[SessionEvent, ...] = ()
+            if not change.writes_nothing:
+                events = write(connection, head, change, incarnation=incarnation, is_step=False)
             if key and not remember(connection, key, head.session_key, change.outcome, change.now):
                 raise RequestIdReusedError  # the same id went to another session at the same moment
-            return head.session_key, _committed(head, change, events), events
+            return head, _committed(head, change, events), events
 
         async def commit_and_publish() -> Committed:
-            session_key, committed, events = await self._database.write(unit, repeatable=key is not None)
-            self._publish(session_key, events)
+            head, committed, events = await self._database.write(unit, repeatable=key is not None)
+            self._spread(head, events)
             return committed
 
         async with self._queues.of((owner_id, session_id)):
             return await uninterrupted(commit_and_publish())
 
     async def step(
-        self, claim: Claim, decide: Decision, *, correlation_id: str, call_ids: Sequence[str] = ()
+        self, claim: Claim, decide: Decision, *, correlation_id: str, lookup: Lookup = NOTHING_MORE
     ) -> Committed:
-        return await uninterrupted(self._step(claim, decide, correlation_id, call_ids))
+        return await uninterrupted(self._step(claim, decide, correlation_id, lookup))
 
-    async def _step(self, claim: Claim, decide: Decision, correlation_id: str, call_ids: Sequence[str]) -> Committed:
+    async def _step(self, claim: Claim, decide: Decision, correlation_id: str, lookup: Lookup) -> Committed:
         async with self._writer.hold(claim) as held:
 
-            def unit(connection: Connection) -> Committed:
-                head = lock_head(connection, claim.owner_id, claim.session_id)
+            def unit(connection: Connection) -> tuple[Head, Committed]:
+                head = lock_head(connection, claim.owner_id, claim.session_id, self._incarnation())
                 if (head.session_key, head.epoch) != (claim.session_key, claim.epoch):
                     raise FencedError
                 if head.flushed != held.flushed:
                     # An earlier run of this very step was committed and its reply lost: read back what it wrote.
-                    return _read_back(connection, head, claim, held.flushed)
+                    return head, _read_back(connection, head, claim, held.flushed)
                 change = SessionChange(
-                    load(connection, head, call_ids=call_ids),
+                    load(connection, head, lookup),
                     now=self._clock.now(),
                     correlation_id=correlation_id,
                     waiting=held.waiting,
                 )
                 decide(change)
                 events = write(connection, head, change, incarnation="", is_step=True)
-                return _committed(head, change, events)
+                return head, _committed(head, change, events)
 
             try:
-                committed = await self._database.write(unit, repeatable=True)
+                head, committed = await self._database.write(unit, repeatable=True)
             except SessionNotFoundError:
                 raise FencedError from None
             held.committed(len(committed.events))
-            self._publish(claim.session_key, committed.events)
+            self._spread(head, committed.events)
         return committed
+
+    def _spread(self, head: Head, events: Sequence[SessionEvent]) -> None:
+        """Lets everybody who watches know what was committed, here and elsewhere."""
+        self._publish(head.session_key, events)
+        if events:
+            self._tell(head.watchers, Growth(head.session_key, events[-1].sequence))
 
     async def recall(self, key: IdempotencyKey) -> str | None:
         return await self._database.read(lambda connection: recall(connection, key))
@@ -142,15 +171,16 @@ def _committed(head: Head, change: SessionChange, events: tuple[SessionEvent, ..
         session=change.session,
         context=change.context,
         turn=change.turn,
+        client_tools=change.loaded.client_tools if change.client_tools is None else change.client_tools,
         last_sequence=change.last_sequence,
     )
     return Committed(session, events, claim, change.outcome)
 
 
-def _repeated(connection: Connection, head: Head, outcome: str) -> Committed:
+def _repeated(connection: Connection, head: Head, outcome: str, lookup: Lookup) -> Committed:
     session: SessionAggregate | None
     try:
-        session = load(connection, head)
+        session = load(connection, head, lookup)
     except SessionNotFoundError:
         session = None
     return Committed(session, outcome=outcome, repeated=True)

@@ -12,9 +12,12 @@ from services.infrastructure.persistence import codec
 from services.infrastructure.persistence.log_rows import add_events
 from services.infrastructure.persistence.rows import (
     Values,
+    approval_values,
+    client_tools_values,
     context_values,
     message_values,
     session_values,
+    switch_values,
     tool_call_values,
     turn_values,
 )
@@ -24,6 +27,7 @@ from services.infrastructure.persistence.tables import (
     agent_contexts,
     agent_switches,
     approvals,
+    client_tools,
     idempotency,
     inputs,
     messages,
@@ -37,7 +41,7 @@ from services.infrastructure.persistence.tables import (
 
 # What a deleted or cleared session loses. The log goes too; the events written by the change itself come after.
 _HISTORY = (messages, tool_calls, approvals, inputs)
-_EVERYTHING = (*_HISTORY, turns, agent_switches, agent_contexts, session_watches, idempotency)
+_EVERYTHING = (*_HISTORY, turns, agent_switches, agent_contexts, client_tools, session_watches, idempotency)
 
 
 def write(
@@ -97,6 +101,10 @@ def _add_state(batch: StatementBatch, head: Head, change: SessionChange) -> None
     if change.turn is not None and change.turn != change.loaded.turn:
         _add_turn(batch, head, change, change.turn)
     _add_tool_calls(batch, head, change)
+    _add_approvals(batch, head, change)
+    batch.insert(agent_switches, [switch_values(head.session_key, switch) for switch in change.switches])
+    if change.client_tools is not None:
+        batch.update(_of(client_tools, head).values(client_tools_values(change.client_tools)))
     batch.insert(inputs, [_input_values(head, accepted) for accepted in change.inputs])
 
 
@@ -110,14 +118,23 @@ def _add_turn(batch: StatementBatch, head: Head, change: SessionChange, turn: Tu
 
 
 def _add_tool_calls(batch: StatementBatch, head: Head, change: SessionChange) -> None:
-    known = {call.id for call in change.loaded.open_calls}
-    ordinals = {message.id: message.ordinal for message in change.messages}
+    known = {call.id for call in change.loaded.batch}
     new = [call for call in change.tool_calls.values() if call.id not in known]
-    batch.insert(tool_calls, [tool_call_values(head.session_key, call, ordinals[call.message_id]) for call in new])
+    batch.insert(tool_calls, [tool_call_values(head.session_key, call) for call in new])
     for call in change.tool_calls.values():
         if call.id in known:
-            record = {"state": call.state, "body": codec.encode(call)}
-            batch.update(_of(tool_calls, head).where(tool_calls.c.tool_call_id == call.id).values(record))
+            values = tool_call_values(head.session_key, call)
+            batch.update(_of(tool_calls, head).where(tool_calls.c.tool_call_id == call.id).values(values))
+
+
+def _add_approvals(batch: StatementBatch, head: Head, change: SessionChange) -> None:
+    known = {approval.id for approval in change.loaded.approvals} | set(change.loaded.known_approvals)
+    new = [approval for approval in change.approvals.values() if approval.id not in known]
+    batch.insert(approvals, [approval_values(head.session_key, approval) for approval in new])
+    for approval in change.approvals.values():
+        if approval.id in known:
+            values = approval_values(head.session_key, approval)
+            batch.update(_of(approvals, head).where(approvals.c.approval_id == approval.id).values(values))
 
 
 def _input_values(head: Head, accepted: Input) -> Values:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import Connection, select
 
-from services.application.ports import SessionSnapshot, TurnView
+from services.application.ports import SessionSnapshot
 from services.domain.turn import Turn
 from services.infrastructure.persistence import codec
-from services.infrastructure.persistence.session_load import draft_text
+from services.infrastructure.persistence.session_load import draft_text, read_pending_approvals
 from services.infrastructure.persistence.session_reads import read_session
 from services.infrastructure.persistence.tables import turns
 from services.infrastructure.persistence.turn_reads import open_calls
@@ -17,20 +19,23 @@ def read_snapshot(connection: Connection, owner_id: str, session_id: str) -> Ses
     """See `ReadModel.snapshot`; the connection must show one moment. Raises SessionNotFoundError."""
     view = read_session(connection, owner_id, session_id)
     key = view.session.key
-    turn: TurnView | None = None
+    turn: Turn | None = None
     text = reasoning = ""
     if view.active_turn_id is not None:
         body = connection.execute(
             select(turns.c.body).where(turns.c.session_key == key, turns.c.turn_id == view.active_turn_id)
         ).scalar_one()
-        active = codec.decode(body, Turn)
-        turn = TurnView(active, open_calls(connection, key).get(active.id, ()))
-        text, reasoning = draft_text(connection, key, active)
+        turn = codec.decode(body, Turn)
+        text, reasoning = draft_text(connection, key, turn)
+    waits = turn is not None and turn.wait is not None
+    pending = read_pending_approvals(connection, key) if waits else ()
     return SessionSnapshot(
         view=view,
         turn=turn,
-        draft_message_id=turn.turn.attempt.message_id if turn and turn.turn.attempt else None,
+        draft_message_id=turn.attempt.message_id if turn and turn.attempt else None,
         draft_text=text,
         draft_reasoning=reasoning,
+        open_calls=open_calls(connection, key) if waits else (),
+        pending_approvals=tuple(replace(approval, display="") for approval in pending),
         as_of_sequence=view.last_sequence,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -137,6 +138,16 @@ agent_contexts = Table(
     _only_session_key(),
     Column("current_agent", String(64), nullable=False),
     Column("switch_count", Integer, nullable=False),
+    Column("last_switch", Integer, nullable=False),
+    Column("work", Text, nullable=False),
+)
+
+# What the client of a session declared. Apart from the session's row: it may be large, and lists do without it.
+client_tools = Table(
+    "client_tools",
+    metadata,
+    _only_session_key(),
+    Column("body", Text, nullable=False),
 )
 
 agent_switches = Table(
@@ -169,12 +180,15 @@ turns = Table(
     Column("cached_tokens", BigInteger, nullable=False),
     Column("reasoning_tokens", BigInteger, nullable=False),
     Column("create_time", UTCDateTime, nullable=False),
+    # When the first wait of a paused turn ends, in seconds since 1970 by the database's clock.
+    Column("expires_at", Double),
     Column("result_text", Text, nullable=False),  # the only content of a turn: what clearing a session empties
     Column("body", Text, nullable=False),
     PrimaryKeyConstraint("session_key", "turn_id"),
     UniqueConstraint("session_key", "number"),
     # One turn at a time per session (G3), whatever the code above believes.
     _partial_index("uq_turns_active", "session_key", where="state IN ('RUNNING', 'PAUSED')", unique=True),
+    _partial_index("ix_turns_waiting", "expires_at", where="state = 'PAUSED'"),
 )
 
 tool_calls = Table(
@@ -186,9 +200,12 @@ tool_calls = Table(
     # The ordinal of its message * 1000 + its position there: the order in which the model made the calls.
     Column("number", BigInteger, nullable=False),
     Column("state", String(16), nullable=False),
+    Column("edited", Boolean, nullable=False),  # whether it runs with other arguments than its message shows
     Column("body", Text, nullable=False),
     PrimaryKeyConstraint("session_key", "tool_call_id"),
+    Index("ix_tool_calls_session_key_number", "session_key", "number"),
     _partial_index("ix_tool_calls_open", "session_key", "number", where="state = 'OPEN'"),
+    _partial_index("ix_tool_calls_edited", "session_key", where="edited"),
 )
 
 approvals = Table(
@@ -199,11 +216,11 @@ approvals = Table(
     Column("turn_id", String(64), nullable=False),
     Column("tool_call_id", String(128), nullable=False),
     Column("state", String(32), nullable=False),
-    Column("expire_time", UTCDateTime),
+    Column("create_time", UTCDateTime, nullable=False),
     Column("body", Text, nullable=False),
     PrimaryKeyConstraint("session_key", "approval_id"),
     UniqueConstraint("session_key", "tool_call_id"),
-    _partial_index("ix_approvals_pending", "expire_time", where="state = 'PENDING'"),
+    _partial_index("ix_approvals_pending", "session_key", "create_time", where="state = 'PENDING'"),
 )
 
 inputs = Table(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
-from services.application.ports import Page, PageKey, TurnView
+from services.application.ports import Page, PageKey
 from services.domain.errors import TurnNotFoundError
 from services.domain.tool_call import ToolCall, ToolCallState
-from services.domain.turn import TurnState
+from services.domain.turn import Turn, TurnState
 from services.infrastructure.persistence import codec
 from services.infrastructure.persistence.paging import page_of
 from services.infrastructure.persistence.rows import turn_from
@@ -19,8 +19,8 @@ from services.infrastructure.persistence.tables import session_events, session_h
 _ENDS_OR_PAUSES = ("turn_paused", "turn_completed", "turn_failed", "turn_cancelled")
 
 
-def read_turn(connection: Connection, owner_id: str, session_id: str, turn_id: str) -> TurnView:
-    """One turn with its open calls. Raises SessionNotFoundError, TurnNotFoundError."""
+def read_turn(connection: Connection, owner_id: str, session_id: str, turn_id: str) -> Turn:
+    """One turn. Raises SessionNotFoundError, TurnNotFoundError."""
     location = locate(connection, owner_id, session_id)
     statement = select(turns.c.body, turns.c.result_text).where(
         turns.c.session_key == location.session_key, turns.c.turn_id == turn_id
@@ -28,7 +28,7 @@ def read_turn(connection: Connection, owner_id: str, session_id: str, turn_id: s
     row = connection.execute(statement).one_or_none()
     if row is None:
         raise TurnNotFoundError
-    return TurnView(turn_from(row.body, row.result_text), open_calls(connection, location.session_key).get(turn_id, ()))
+    return turn_from(row.body, row.result_text)
 
 
 def read_turns(
@@ -39,7 +39,7 @@ def read_turns(
     states: Sequence[TurnState],
     limit: int,
     after: PageKey | None,
-) -> Page[TurnView]:
+) -> Page[Turn]:
     """One page of turns, newest first; see `ReadModel.turns`."""
     location = locate(connection, owner_id, session_id)
     statement = select(turns.c.number, turns.c.body, turns.c.result_text).where(
@@ -50,12 +50,10 @@ def read_turns(
     if after is not None:
         statement = statement.where(turns.c.number < int(after[0]))
     rows = connection.execute(statement.order_by(turns.c.number.desc()).limit(limit + 1)).all()
-    calls = open_calls(connection, location.session_key)
-
     return page_of(
         rows,
         limit,
-        item=lambda row: TurnView(turn := turn_from(row.body, row.result_text), calls.get(turn.id, ())),
+        item=lambda row: turn_from(row.body, row.result_text),
         key=lambda row: (row.number,),
         size=lambda row: len(row.body) + len(row.result_text),
     )
@@ -81,14 +79,14 @@ def read_open_tool_calls(
     )
 
 
-def open_calls(connection: Connection, session_key: int) -> dict[str, tuple[ToolCall, ...]]:
-    """The open calls of a session, by turn; only an active turn has any."""
+def open_calls(connection: Connection, session_key: int) -> tuple[ToolCall, ...]:
+    """The open calls of a session; only an active turn has any."""
     statement = (
         select(tool_calls.c.body)
         .where(tool_calls.c.session_key == session_key, tool_calls.c.state == ToolCallState.OPEN)
         .order_by(tool_calls.c.number)
     )
-    return _by_turn(codec.decode(body, ToolCall) for body in connection.scalars(statement))
+    return tuple(codec.decode(body, ToolCall) for body in connection.scalars(statement))
 
 
 def read_turn_end(connection: Connection, session_key: int, turn_id: str, after: int) -> int | None:
@@ -111,10 +109,3 @@ def read_turn_end(connection: Connection, session_key: int, turn_id: str, after:
         select(session_heads.c.cleared_through).where(session_heads.c.session_key == session_key)
     )
     return int(cleared) if cleared is not None and cleared >= after else None
-
-
-def _by_turn(calls: Iterable[ToolCall]) -> dict[str, tuple[ToolCall, ...]]:
-    grouped: dict[str, tuple[ToolCall, ...]] = {}
-    for call in calls:
-        grouped[call.turn_id] = (*grouped.get(call.turn_id, ()), call)
-    return grouped

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.domain.policies.approval_rules import (
     ALWAYS_ASK,
-    ApprovalDecision,
+    ApprovalRuling,
     ApprovalEffect,
     ApprovalRule,
     Condition,
@@ -42,7 +42,7 @@ def rule(
     return ApprovalRule(name or f"rule{next(_numbers)}", tool, effect, scope, origin, conditions, priority)
 
 
-def decision(tool: str, *rules: ApprovalRule, **arguments: object) -> ApprovalDecision:
+def decision(tool: str, *rules: ApprovalRule, **arguments: object) -> ApprovalRuling:
     return decide(rules, tool, arguments, read_only_client_tools=READ_ONLY, client_tools=CLIENT_TOOLS)
 
 
@@ -50,16 +50,16 @@ def decision(tool: str, *rules: ApprovalRule, **arguments: object) -> ApprovalDe
     ("tool", "expected"),
     [
         *(
-            (tool, ApprovalDecision(ASK, None, True))
+            (tool, ApprovalRuling(ASK, None, True))
             for tool in ("write_file", "move_file", "create_directory", "deploy")
         ),
-        *((tool, ApprovalDecision(ASK, None, False)) for tool in ("execute_command", "delete_file")),
-        *((tool, ApprovalDecision(ALLOW, None, False)) for tool in ("read_file", "list_files", "search_in_code")),
-        *((tool, ApprovalDecision(ALLOW, None, False)) for tool in ("switch_mode", "attempt_completion", "show_page")),
-        ("ask_followup_question", ApprovalDecision(ALLOW, None, False)),
+        *((tool, ApprovalRuling(ASK, None, False)) for tool in ("execute_command", "delete_file")),
+        *((tool, ApprovalRuling(ALLOW, None, False)) for tool in ("read_file", "list_files", "search_in_code")),
+        *((tool, ApprovalRuling(ALLOW, None, False)) for tool in ("switch_mode", "attempt_completion", "show_page")),
+        ("ask_followup_question", ApprovalRuling(ALLOW, None, False)),
     ],
 )
-def test_defaults(tool: str, expected: ApprovalDecision) -> None:
+def test_defaults(tool: str, expected: ApprovalRuling) -> None:
     assert decision(tool) == expected
 
 
@@ -69,18 +69,18 @@ def test_defaults(tool: str, expected: ApprovalDecision) -> None:
 )
 def test_an_unknown_tool_is_denied_and_no_rule_changes_that(tool: str) -> None:
     rules = [rule(tool, ALLOW, origin=CONFIG), rule("*", ALLOW, origin=CONFIG), rule("*", ASK)]
-    assert decision(tool, *rules) == ApprovalDecision(DENY, None, False)
+    assert decision(tool, *rules) == ApprovalRuling(DENY, None, False)
 
 
 def test_deny_beats_ask_beats_allow_whatever_scope_origin_priority_and_order() -> None:
     allow = rule("write_file", ALLOW, origin=CONFIG, scope=RuleScope.GLOBAL, priority=100)
     ask = rule("write_*", ASK, scope=RuleScope.OWNER)
     deny = rule("*", DENY, origin=REMEMBERED, priority=-100)
-    assert decision("write_file", allow).decision is ALLOW
+    assert decision("write_file", allow).effect is ALLOW
     for order in itertools.permutations([allow, ask]):
-        assert decision("write_file", *order) == ApprovalDecision(ASK, ask.id, False)
+        assert decision("write_file", *order) == ApprovalRuling(ASK, ask, False)
     for order in itertools.permutations([allow, ask, deny]):
-        assert decision("write_file", *order) == ApprovalDecision(DENY, deny.id, False)
+        assert decision("write_file", *order) == ApprovalRuling(DENY, deny, False)
 
 
 def test_of_equal_rules_the_one_with_the_highest_priority_is_named_then_the_oldest() -> None:
@@ -89,30 +89,30 @@ def test_of_equal_rules_the_one_with_the_highest_priority_is_named_then_the_olde
 
 
 def test_a_star_at_the_end_is_a_prefix_and_nothing_else_is_a_pattern() -> None:
-    assert decision("write_file", rule("write_*", DENY)).decision is DENY
-    assert decision("write_file", rule("write_file*", DENY)).decision is DENY
+    assert decision("write_file", rule("write_*", DENY)).effect is DENY
+    assert decision("write_file", rule("write_file*", DENY)).effect is DENY
     for pattern in ("write_", "*_file", "w*e_file", "WRITE_*", "write_?ile", "write.*"):
-        assert decision("write_file", rule(pattern, DENY)).decision is ASK
+        assert decision("write_file", rule(pattern, DENY)).effect is ASK
 
 
 @pytest.mark.parametrize("tool", sorted(ALWAYS_ASK))
 def test_tools_that_always_ask_are_allowed_by_the_operator_alone(tool: str) -> None:
     for origin in (RPC, REMEMBERED):
-        assert decision(tool, rule(tool, ALLOW, origin=origin)) == ApprovalDecision(ASK, None, False)
-        assert decision(tool, rule(tool, DENY, origin=origin)).decision is DENY
+        assert decision(tool, rule(tool, ALLOW, origin=origin)) == ApprovalRuling(ASK, None, False)
+        assert decision(tool, rule(tool, DENY, origin=origin)).effect is DENY
     operator = rule(tool, ALLOW, origin=CONFIG)
-    assert decision(tool, operator) == ApprovalDecision(ALLOW, operator.id, False)
-    assert decision(tool, operator, rule(tool, ASK)).decision is ASK
+    assert decision(tool, operator) == ApprovalRuling(ALLOW, operator, False)
+    assert decision(tool, operator, rule(tool, ASK)).effect is ASK
 
 
 def test_a_client_cannot_make_a_dangerous_tool_harmless_by_declaring_it_read_only() -> None:
     assert "delete_file" in READ_ONLY
-    assert decision("delete_file").decision is ASK
+    assert decision("delete_file").effect is ASK
 
 
 def test_a_rule_that_asks_cannot_be_outweighed_by_memory() -> None:
     assert decision("write_file", rule("write_file", ASK)).remember_allowed is False
-    assert decision("write_file", rule("write_file", ALLOW, origin=REMEMBERED)).decision is ALLOW
+    assert decision("write_file", rule("write_file", ALLOW, origin=REMEMBERED)).effect is ALLOW
 
 
 @pytest.mark.parametrize(
@@ -155,24 +155,24 @@ def test_a_rule_that_asks_cannot_be_outweighed_by_memory() -> None:
     ],
 )
 def test_conditions(condition: Condition, arguments: dict[str, object], holds: bool) -> None:
-    assert (decision("deploy", rule("deploy", DENY, condition), **arguments).decision is DENY) is holds
+    assert (decision("deploy", rule("deploy", DENY, condition), **arguments).effect is DENY) is holds
 
 
 def test_all_conditions_must_hold() -> None:
     both = rule("deploy", DENY, Condition("a", EQ, 1), Condition("b", EQ, 2))
-    assert decision("deploy", both, a=1, b=2).decision is DENY
-    assert decision("deploy", both, a=1, b=3).decision is ASK
+    assert decision("deploy", both, a=1, b=2).effect is DENY
+    assert decision("deploy", both, a=1, b=3).effect is ASK
 
 
 @pytest.mark.parametrize("path", [".env", "./.env", "a/../.env", ".//.env"])
 def test_another_spelling_of_a_path_does_not_get_around_a_rule(path: str) -> None:
-    assert decision("read_file", rule("read_file", DENY, Condition("path", EQ, ".env")), path=path).decision is DENY
+    assert decision("read_file", rule("read_file", DENY, Condition("path", EQ, ".env")), path=path).effect is DENY
 
 
 def test_another_spelling_of_a_path_does_not_earn_a_permission() -> None:
     docs = rule("write_file", ALLOW, Condition("path", CONTAINS, "docs/"))
-    assert decision("write_file", docs, path="docs/x.md").decision is ALLOW
-    assert decision("write_file", docs, path="docs/../src/x.py").decision is ASK
+    assert decision("write_file", docs, path="docs/x.md").effect is ALLOW
+    assert decision("write_file", docs, path="docs/../src/x.py").effect is ASK
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_another_spelling_of_a_path_does_not_earn_a_permission() -> None:
         (rule("*", ALLOW, Condition("path", CONTAINS, "x")), "every tool"),
         (rule("execute_command", ALLOW), "always asks"),
         (rule("delete_file", ALLOW, origin=REMEMBERED), "always asks"),
-        (rule("a", cast("ApprovalEffect", "MAYBE")), "decision must be one of ALLOW, ASK, DENY"),
+        (rule("a", cast("ApprovalEffect", "MAYBE")), "effect must be one of ALLOW, ASK, DENY"),
         (rule("a", ASK, scope=cast("RuleScope", "PLANET")), "scope must be one of"),
         (rule("a", ASK, origin=cast("RuleOrigin", "MODEL")), "origin must be one of"),
         (rule("a", ASK, Condition("", EQ, 1)), "must be a name"),
@@ -248,7 +248,7 @@ _RULES = st.lists(
         ApprovalRule,
         id=st.uuids().map(str),
         tool=_TOOLS | st.sampled_from(["*", "write_*", "d*"]),
-        decision=st.sampled_from(ApprovalEffect),
+        effect=st.sampled_from(ApprovalEffect),
         scope=st.sampled_from(RuleScope),
         origin=st.sampled_from(RuleOrigin),
         conditions=_CONDITIONS,
@@ -267,7 +267,7 @@ _ARGUMENTS = st.fixed_dictionaries(
 _STRENGTH = {ALLOW: 0, ASK: 1, DENY: 2}
 
 
-def _decide(rules: list[ApprovalRule], tool: str, arguments: dict[str, object]) -> ApprovalDecision:
+def _decide(rules: list[ApprovalRule], tool: str, arguments: dict[str, object]) -> ApprovalRuling:
     return decide(rules, tool, arguments, read_only_client_tools=READ_ONLY, client_tools=CLIENT_TOOLS)
 
 
@@ -276,7 +276,7 @@ def test_the_order_of_rules_does_not_change_the_decision(
     rules: list[ApprovalRule], tool: str, arguments: dict[str, object], data: st.DataObject
 ) -> None:
     shuffled = data.draw(st.permutations(rules))
-    assert _decide(shuffled, tool, arguments).decision is _decide(rules, tool, arguments).decision
+    assert _decide(shuffled, tool, arguments).effect is _decide(rules, tool, arguments).effect
 
 
 @given(_RULES, _TOOLS, _ARGUMENTS)
@@ -284,7 +284,7 @@ def test_a_named_rule_says_what_was_decided(rules: list[ApprovalRule], tool: str
     decided = _decide(rules, tool, arguments)
     if decided.rule_id is not None:
         [named] = [each for each in rules if each.id == decided.rule_id]
-        assert named.decision is decided.decision
+        assert named.effect is decided.effect
         assert _decide([named], tool, arguments) == decided
 
 
@@ -294,8 +294,8 @@ def test_once_a_rule_asks_or_denies_no_further_rule_softens_it(
 ) -> None:
     before = _decide(rules, tool, arguments)
     after = _decide([*rules, *more], tool, arguments)
-    if before.rule_id is not None or before.decision is DENY:
-        assert _STRENGTH[after.decision] >= _STRENGTH[before.decision]
+    if before.rule_id is not None or before.effect is DENY:
+        assert _STRENGTH[after.effect] >= _STRENGTH[before.effect]
 
 
 @given(_RULES, _TOOLS, _ARGUMENTS)
@@ -305,9 +305,9 @@ def test_nobody_but_the_operator_lets_a_dangerous_tool_run(
     decided = _decide(rules, tool, arguments)
     if tool in ALWAYS_ASK:
         assert not decided.remember_allowed
-        if decided.decision is ALLOW:
+        if decided.effect is ALLOW:
             assert any(each.origin is CONFIG and each.id == decided.rule_id for each in rules)
     if tool == "nothing":
-        assert decided == ApprovalDecision(DENY, None, False)
+        assert decided == ApprovalRuling(DENY, None, False)
     if decided.remember_allowed:
-        assert decided.decision is ASK
+        assert decided.effect is ASK

@@ -22,6 +22,7 @@ _TABLES = (
     "agent_contexts",
     "agent_switches",
     "approvals",
+    "client_tools",
     "idempotency",
     "inputs",
     "messages",
@@ -93,6 +94,8 @@ def upgrade() -> None:
         sa.Column("session_key", RowId, autoincrement=False, nullable=False),
         sa.Column("current_agent", sa.String(length=64), nullable=False),
         sa.Column("switch_count", sa.Integer(), nullable=False),
+        sa.Column("last_switch", sa.Integer(), nullable=False),
+        sa.Column("work", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["session_key"], ["sessions.session_key"], name=op.f("fk_agent_contexts_session_key"), ondelete="CASCADE"
         ),
@@ -121,7 +124,7 @@ def upgrade() -> None:
         sa.Column("turn_id", sa.String(length=64), nullable=False),
         sa.Column("tool_call_id", sa.String(length=128), nullable=False),
         sa.Column("state", sa.String(length=32), nullable=False),
-        sa.Column("expire_time", UTCDateTime(), nullable=True),
+        sa.Column("create_time", UTCDateTime(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["session_key"], ["sessions.session_key"], name=op.f("fk_approvals_session_key"), ondelete="CASCADE"
@@ -132,12 +135,21 @@ def upgrade() -> None:
     op.create_index(
         "ix_approvals_pending",
         "approvals",
-        ["expire_time"],
+        ["session_key", "create_time"],
         unique=False,
         postgresql_where=sa.text("state = 'PENDING'"),
         sqlite_where=sa.text("state = 'PENDING'"),
     )
 
+    op.create_table(
+        "client_tools",
+        sa.Column("session_key", RowId, autoincrement=False, nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["session_key"], ["sessions.session_key"], name=op.f("fk_client_tools_session_key"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("session_key", name=op.f("pk_client_tools")),
+    )
     op.create_table(
         "idempotency",
         sa.Column("owner_id", sa.String(length=128), nullable=False),
@@ -246,11 +258,21 @@ def upgrade() -> None:
         sa.Column("turn_id", sa.String(length=64), nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("edited", sa.Boolean(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["session_key"], ["sessions.session_key"], name=op.f("fk_tool_calls_session_key"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("session_key", "tool_call_id", name=op.f("pk_tool_calls")),
+    )
+    op.create_index("ix_tool_calls_session_key_number", "tool_calls", ["session_key", "number"], unique=False)
+    op.create_index(
+        "ix_tool_calls_edited",
+        "tool_calls",
+        ["session_key"],
+        unique=False,
+        postgresql_where=sa.text("edited"),
+        sqlite_where=sa.text("edited"),
     )
     op.create_index(
         "ix_tool_calls_open",
@@ -275,6 +297,7 @@ def upgrade() -> None:
         sa.Column("cached_tokens", sa.BigInteger(), nullable=False),
         sa.Column("reasoning_tokens", sa.BigInteger(), nullable=False),
         sa.Column("create_time", UTCDateTime(), nullable=False),
+        sa.Column("expires_at", sa.Double(), nullable=True),
         sa.Column("result_text", sa.Text(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -282,6 +305,14 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("session_key", "turn_id", name=op.f("pk_turns")),
         sa.UniqueConstraint("session_key", "number", name=op.f("uq_turns_session_key_number")),
+    )
+    op.create_index(
+        "ix_turns_waiting",
+        "turns",
+        ["expires_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'PAUSED'"),
+        sqlite_where=sa.text("state = 'PAUSED'"),
     )
     op.create_index(
         "uq_turns_active",

@@ -1,0 +1,1 @@
+"""Use cases of ApprovalService, one file per RPC."""

@@ -1,0 +1,21 @@
+"""What paused turns wait for, and until when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class DueSession:
+    """A session whose paused turn has waited long enough for something."""
+
+    owner_id: str
+    session_id: str
+
+
+class Waits(Protocol):
+    """Waits that have run out, by the database's clock. Any number of replicas may look at once."""
+
+    async def due(self, limit: int) -> list[DueSession]:
+        """Sessions with a wait that is over, the longest overdue first."""

@@ -1,0 +1,1 @@
+"""What each kind of input does to a session; `accept.py` chooses by kind."""

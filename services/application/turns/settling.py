@@ -1,0 +1,74 @@
+"""Giving calls their one result and approvals their one end (G6): the only code that does either."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from services.domain.approval import Approval, ApprovalState
+from services.domain.ids import new_id
+from services.domain.message import Message, Role
+from services.domain.policies.tool_ordering import CallOutcome
+from services.domain.session_change import SessionChange
+from services.domain.session_events import ApprovalResolved, ToolResultRecorded
+from services.domain.tool_call import ToolCall, ToolCallState, ToolResultSource
+from services.domain.turn import Turn
+
+
+def settle(change: SessionChange, call: ToolCall, content: str, outcome: CallOutcome, source: ToolResultSource) -> None:
+    """Records the result of a call as the tool message the model will read."""
+    is_error = outcome is not CallOutcome.SUCCEEDED
+    change.tool_calls[call.id] = replace(call, state=ToolCallState.SETTLED, outcome=outcome, expire_time=None)
+    change.append(ToolResultRecorded(call.id, is_error, source), turn_id=call.turn_id)
+    change.add_message(
+        Message(
+            id=new_id("msg"),
+            role=Role.TOOL,
+            content=f"{call.note}\n{content}" if call.note else content,
+            create_time=change.now,
+            turn_id=call.turn_id,
+            name=call.name,
+            tool_call_id=call.id,
+            is_error=is_error,
+        )
+    )
+
+
+def resolve(
+    change: SessionChange,
+    approval: Approval,
+    state: ApprovalState,
+    *,
+    released: bool = False,
+    decided_by: str = "",
+    automatic: bool = True,
+) -> Approval:
+    """Ends a pending approval; returns it as staged, for the caller to add to."""
+    resolved = replace(
+        approval,
+        state=state,
+        released=released,
+        decided_by=decided_by,
+        automatic=automatic,
+        resolve_time=change.now,
+    )
+    change.approvals[approval.id] = resolved
+    event = ApprovalResolved(
+        approval.id, approval.tool_call_id, approval.tool_name, state, released, decided_by, automatic, approval.rule_id
+    )
+    change.append(event, turn_id=approval.turn_id)
+    return resolved
+
+
+def withdraw_approval(change: SessionChange, call: ToolCall, state: ApprovalState = ApprovalState.CANCELLED) -> None:
+    """Ends the approval a call waits for, if it does: the call will not run whatever anybody decides."""
+    for approval in change.pending_approvals:
+        if approval.tool_call_id == call.id:
+            resolve(change, approval, state)
+
+
+def settle_all(change: SessionChange, turn: Turn, why: str) -> None:
+    """Gives every call that still waits the result that it did not run; the turn is about to end (G7)."""
+    for call in change.batch:
+        if call.turn_id == turn.id and call.state is not ToolCallState.SETTLED:
+            withdraw_approval(change, call)
+            settle(change, call, why, CallOutcome.NOT_RUN, ToolResultSource.SETTLED)

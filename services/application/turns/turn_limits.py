@@ -1,0 +1,23 @@
+"""How much one turn may use and how long it waits: the operator's numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TurnLimits:
+    """Reaching one of the first four ends a turn BUDGET_EXHAUSTED; what it waits for too long ends as each wait says.
+
+    Times are seconds; `running_time` counts only work, not waiting. `approval_wait` None keeps approvals waiting for
+    ever. `tool_result_bytes` is the largest result a client may send.
+    """
+
+    model_calls: int = 50
+    tool_calls: int = 100
+    agent_switches: int = 10
+    running_time: float = 30 * 60
+    tool_result_wait: float = 15 * 60
+    approval_wait: float | None = 300
+    followup_wait: float = 24 * 60 * 60
+    tool_result_bytes: int = 1024 * 1024

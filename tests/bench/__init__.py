@@ -1,0 +1,1 @@
+"""Figures that `make bench` measures: ratios, counts and shares of one run, never times that a test would assert."""
