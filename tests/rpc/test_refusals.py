@@ -12,28 +12,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from agent_runtime.v1 import approval_pb2, input_pb2, message_service_pb2, session_pb2, tool_pb2, turn_pb2
 from devtools.runtime_process import RuntimeProcess
 from devtools.scripted_model import ScriptedModel
+from tests.support.refused_calls import not_yet, send, wrong_fields
 from tests.support.rpcs import OFFERED, RPCS
-from tests.support.runtime_client import RuntimeClient, refusal_of, refused
+from tests.support.runtime_client import RuntimeClient, refusal_of
 
 LATER = [rpc for rpc in RPCS if rpc.name not in OFFERED]
-TOOL = tool_pb2.ClientTool(name="mine", description="d")
 HELLO = input_pb2.UserMessage(text="hello")
-
-
-async def send(client: RuntimeClient, **fields: Any) -> None:
-    """SendMessage with any fields, read to its end."""
-    stream = client.messages.SendMessage(message_service_pb2.SendMessageRequest(**fields), metadata=client.metadata)
-    while await stream.read() is not grpc.aio.EOF:
-        pass
-
-
-async def wrong_fields(attempt: Any) -> dict[str, str]:
-    """The field violations with which a call is refused."""
-    async with refused() as refusal:
-        await attempt
-    assert (refusal().code, refusal().reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT")
-    assert all(refusal().fields.values())
-    return refusal().fields
 
 
 @pytest.mark.parametrize("rpc", LATER, ids=lambda rpc: rpc.name)
@@ -46,55 +30,19 @@ async def test_rpcs_of_later_releases_say_so(runtime: RuntimeProcess, rpc: Any) 
     assert rpc.name in refusal.message
 
 
-async def not_yet(attempt: Any, feature: str) -> None:
-    async with refused() as refusal:
-        await attempt
-    assert (refusal().code, refusal().reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED_YET")
-    assert feature in refusal().message
-
-
 async def test_fields_of_later_releases_are_refused_and_nothing_is_done(
     client: RuntimeClient, model: ScriptedModel
 ) -> None:
     session = await client.new_session()
-    await not_yet(client.new_session(client_tools=[TOOL]), "client_tools")
+    eager = tool_pb2.ClientTool(name="mine", description="d", read_only=True, speculative=True)
+    await not_yet(client.new_session(client_tools=[eager]), "client_tools.speculative")
     await not_yet(client.new_session(tool_call_deltas=True), "tool_call_deltas")
-    tools = tool_pb2.ClientToolSet(tools=[TOOL])
-    await not_yet(client.update(session.id, title="no", client_tools=tools), "client_tools")
+    tools = tool_pb2.ClientToolSet(tools=[eager])
+    await not_yet(client.update(session.id, title="no", client_tools=tools), "client_tools.speculative")
     await not_yet(client.update(session.id, title="no", tool_call_deltas=True), "tool_call_deltas")
     withdrawing = message_service_pb2.CancelTurnRequest(session_id=session.id, withdraw_pending=True)
     await not_yet(client.messages.CancelTurn(withdrawing, metadata=client.metadata), "withdraw_pending")
     assert list((await client.list_sessions()).sessions) == [session]
-
-
-@pytest.mark.parametrize(
-    ("fields", "feature"),
-    [
-        ({"user_message": HELLO, "busy_policy": input_pb2.BUSY_POLICY_QUEUE}, "BUSY_POLICY_QUEUE"),
-        ({"user_message": HELLO, "busy_policy": input_pb2.BUSY_POLICY_STEER}, "BUSY_POLICY_STEER"),
-        ({"user_message": HELLO, "busy_policy": input_pb2.BUSY_POLICY_INTERRUPT}, "BUSY_POLICY_INTERRUPT"),
-        ({"user_message": HELLO, "expected_turn_id": "turn_x"}, "expected_turn_id"),
-        ({"user_message": HELLO, "limits": turn_pb2.TurnLimits(max_model_calls=1)}, "limits"),
-        ({"user_message": HELLO, "limits": turn_pb2.TurnLimits()}, "limits"),
-        ({"user_message": input_pb2.UserMessage(text="hi", agent="universal")}, "user_message.agent"),
-        ({"user_message": input_pb2.UserMessage(text="hi", workspace_revision="1")}, "user_message.workspace_revision"),
-        ({"tool_results": input_pb2.ToolResults(results=[input_pb2.ToolResult(tool_call_id="x")])}, "tool_results"),
-        (
-            {"approval_decision": input_pb2.ApprovalDecision(decision=approval_pb2.DECISION_APPROVE)},
-            "approval_decision",
-        ),
-        ({"followup_answer": input_pb2.FollowupAnswer(followup_id="x", text="y")}, "followup_answer"),
-        ({"resume": input_pb2.Resume()}, "resume"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-async def test_inputs_of_later_releases_are_refused_and_start_nothing(
-    client: RuntimeClient, model: ScriptedModel, fields: dict[str, Any], feature: str
-) -> None:
-    session = await client.new_session()
-    await not_yet(send(client, session_id=session.id, **fields), feature)
-    assert await client.session(session.id) == session
-    assert (await model.counts())["calls"] == 0
 
 
 async def test_everything_that_is_wrong_is_named_at_once(client: RuntimeClient) -> None:
@@ -161,31 +109,32 @@ async def test_a_request_id_has_the_documented_form_everywhere(client: RuntimeCl
     assert (await client.update(session.id, title="fine", request_id=longest)).title == "fine"
 
 
-@pytest.mark.parametrize("words", ["", " ", "\n\t\u2003", "a\x00b", "x" * 262_145, "ж" * 131_073])
-async def test_a_message_is_text_that_can_be_kept(client: RuntimeClient, model: ScriptedModel, words: str) -> None:
+async def test_client_tools_are_held_to_their_form_and_leave_built_in_names_alone(client: RuntimeClient) -> None:
     session = await client.new_session()
-    assert list(await wrong_fields(client.ask(session.id, words))) == ["user_message.text"]
+    for tool, field in (
+        (tool_pb2.ClientTool(name="no spaces", description="d"), "name"),
+        (tool_pb2.ClientTool(name="read_file", description="d"), "name"),
+        (tool_pb2.ClientTool(name="mine"), "description"),
+        (tool_pb2.ClientTool(name="mine", description="d", parameters_json="[]"), "parameters_json"),
+        (tool_pb2.ClientTool(name="mine", description="d", parameters_json='{"type": "nothing"}'), "parameters_json"),
+    ):
+        assert list(await wrong_fields(client.new_session(client_tools=[tool]))) == [f"client_tools[0].{field}"]
+        tools = tool_pb2.ClientToolSet(tools=[tool])
+        assert list(await wrong_fields(client.update(session.id, client_tools=tools))) == [
+            f"client_tools.tools[0].{field}"
+        ]
+    assert list((await client.list_sessions()).sessions) == [session]
+
+
+async def test_decisions_and_switches_are_held_to_their_form(client: RuntimeClient) -> None:
+    session = await client.new_session()
+    unknown = approval_pb2.Approval(session_id=session.id)
+    assert list(await wrong_fields(client.decide(unknown))) == ["decision.approval_id", "decision.arguments_hash"]
+    assert list(await wrong_fields(client.approval(session.id, ""))) == ["approval_id"]
+    assert list(await wrong_fields(client.list_approvals(states=[0]))) == ["states[0]"]
+    assert list(await wrong_fields(client.switch_agent(session.id, "", reason="r" * 501))) == ["agent", "reason"]
+    assert list(await wrong_fields(client.reset_agent(session.id, "no/slashes"))) == ["request_id"]
     assert await client.session(session.id) == session
-
-
-@pytest.mark.parametrize("words", ["x" * 262_144, "ж" * 131_072], ids=["ascii", "cyrillic"])
-async def test_the_longest_message_is_taken_to_the_letter(
-    client: RuntimeClient, model: ScriptedModel, words: str
-) -> None:
-    session = await client.new_session()
-    assert (await client.ask(session.id, words))[-1].HasField("turn_completed")
-    assert (await client.list_messages(session.id)).messages[0].content == words
-    assert (await model.calls())[-1]["body"]["messages"][-1]["content"] == words
-
-
-async def test_an_input_is_required_and_reattaching_needs_a_request_id(client: RuntimeClient) -> None:
-    session = await client.new_session()
-    assert list(await wrong_fields(send(client, session_id=session.id))) == ["input"]
-    assert list(await wrong_fields(client.ask(session.id, "hi", after_sequence=0))) == ["request_id"]
-    assert list(await wrong_fields(client.ask(session.id, "hi", request_id="r", after_sequence=-1))) == [
-        "after_sequence"
-    ]
-    assert list(await wrong_fields(client.watch(session.id, after_sequence=-1).read())) == ["after_sequence"]
 
 
 async def test_enum_values_nobody_knows_are_refused_by_place(client: RuntimeClient) -> None:

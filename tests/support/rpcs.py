@@ -95,6 +95,8 @@ OFFERED = frozenset(
         "AgentService/ListAgents",
         "AgentService/GetAgent",
         "AgentService/GetAgentContext",
+        "AgentService/SwitchAgent",
+        "AgentService/ResetAgent",
         "AgentService/ListAgentSwitches",
         "AgentService/GetAgentUsageStats",
         "MessageService/SendMessage",
@@ -103,6 +105,9 @@ OFFERED = frozenset(
         "MessageService/GetTurn",
         "MessageService/ListTurns",
         "MessageService/ListOpenToolCalls",
+        "ApprovalService/ListApprovals",
+        "ApprovalService/GetApproval",
+        "ApprovalService/DecideApproval",
     }
 )
 """What this release does; every other RPC answers NOT_IMPLEMENTED_YET."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from grpc_status import rpc_status
 from agent_runtime.v1 import (
     agent_service_pb2,
     agent_service_pb2_grpc,
+    approval_pb2,
+    approval_service_pb2,
+    approval_service_pb2_grpc,
     input_pb2,
     message_service_pb2,
     message_service_pb2_grpc,
@@ -42,6 +46,7 @@ class RuntimeClient:
         self.sessions = session_service_pb2_grpc.SessionServiceStub(channel)
         self.agents = agent_service_pb2_grpc.AgentServiceStub(channel)
         self.messages = message_service_pb2_grpc.MessageServiceStub(channel)
+        self.approvals = approval_service_pb2_grpc.ApprovalServiceStub(channel)
 
     async def new_session(self, **fields: object) -> session_pb2.Session:
         request = session_service_pb2.CreateSessionRequest(**fields)  # type: ignore[arg-type]
@@ -87,28 +92,69 @@ class RuntimeClient:
         request = agent_service_pb2.GetAgentUsageStatsRequest(**filters)
         return await self.agents.GetAgentUsageStats(request, metadata=self.metadata)
 
-    def send(
-        self,
-        session_id: str,
-        words: str,
-        *,
-        request_id: str = "",
-        after_sequence: int | None = None,
-        detach: bool = False,
+    def send_input(
+        self, session_id: str, **fields: Any
     ) -> grpc.aio.UnaryStreamCall[message_service_pb2.SendMessageRequest, Item]:
-        """Sends a user message; the call is the stream of what comes of it."""
-        request = message_service_pb2.SendMessageRequest(
-            session_id=session_id,
-            request_id=request_id,
-            user_message=input_pb2.UserMessage(text=words),
-            after_sequence=after_sequence,
-            detach=detach,
-        )
+        """Sends any input, given as fields of the request; the call is the stream of what comes of it."""
+        request = message_service_pb2.SendMessageRequest(session_id=session_id, **fields)
         return self.messages.SendMessage(request, metadata=self.metadata)
 
-    async def ask(self, session_id: str, words: str, **options: object) -> list[Event]:
+    def send(
+        self, session_id: str, words: str, *, agent: str | None = None, **options: Any
+    ) -> grpc.aio.UnaryStreamCall[message_service_pb2.SendMessageRequest, Item]:
+        """Sends a user message; `options` are `request_id`, `after_sequence` and `detach`."""
+        return self.send_input(session_id, user_message=input_pb2.UserMessage(text=words, agent=agent), **options)
+
+    async def ask(self, session_id: str, words: str, **options: Any) -> list[Event]:
         """Sends a user message and returns all events of its stream."""
-        return [item.event async for item in self.send(session_id, words, **options)]  # type: ignore[arg-type]
+        return [item.event async for item in self.send(session_id, words, **options)]
+
+    async def tool_results(self, session_id: str, *results: input_pb2.ToolResult, **options: Any) -> list[Event]:
+        """Sends results of tool calls and returns all events of the stream; see `text_result` and `json_result`."""
+        sent = input_pb2.ToolResults(results=results)
+        return [item.event async for item in self.send_input(session_id, tool_results=sent, **options)]
+
+    async def decide(
+        self,
+        approval: approval_pb2.Approval,
+        decision: approval_pb2.Decision.ValueType = approval_pb2.DECISION_APPROVE,
+        *,
+        request_id: str = "",
+        **fields: Any,
+    ) -> approval_service_pb2.DecideApprovalResponse:
+        """Decides on an approval as it was shown; `fields` are those of the decision, and may contradict it."""
+        shown: dict[str, Any] = {
+            "approval_id": approval.id,
+            "arguments_hash": approval.arguments_hash,
+            "decision": decision,
+        }
+        request = approval_service_pb2.DecideApprovalRequest(
+            session_id=approval.session_id,
+            decision=input_pb2.ApprovalDecision(**(shown | fields)),
+            request_id=request_id,
+        )
+        return await self.approvals.DecideApproval(request, metadata=self.metadata)
+
+    async def answer(self, session_id: str, followup_id: str, **answer: Any) -> list[Event]:
+        """Answers a question by `option_id` or `text` and returns all events of the stream."""
+        sent = input_pb2.FollowupAnswer(followup_id=followup_id, **answer)
+        return [item.event async for item in self.send_input(session_id, followup_answer=sent)]
+
+    async def list_approvals(self, **filters: Any) -> approval_service_pb2.ListApprovalsResponse:
+        request = approval_service_pb2.ListApprovalsRequest(**filters)
+        return await self.approvals.ListApprovals(request, metadata=self.metadata)
+
+    async def approval(self, session_id: str, approval_id: str) -> approval_pb2.Approval:
+        request = approval_service_pb2.GetApprovalRequest(session_id=session_id, approval_id=approval_id)
+        return (await self.approvals.GetApproval(request, metadata=self.metadata)).approval
+
+    async def switch_agent(self, session_id: str, agent: str, **fields: Any) -> agent_service_pb2.SwitchAgentResponse:
+        request = agent_service_pb2.SwitchAgentRequest(session_id=session_id, agent=agent, **fields)
+        return await self.agents.SwitchAgent(request, metadata=self.metadata)
+
+    async def reset_agent(self, session_id: str, request_id: str = "") -> agent_service_pb2.ResetAgentResponse:
+        request = agent_service_pb2.ResetAgentRequest(session_id=session_id, request_id=request_id)
+        return await self.agents.ResetAgent(request, metadata=self.metadata)
 
     def watch(
         self,
@@ -137,6 +183,16 @@ class RuntimeClient:
     ) -> message_service_pb2.CancelTurnResponse:
         request = message_service_pb2.CancelTurnRequest(session_id=session_id, turn_id=turn_id, request_id=request_id)
         return await self.messages.CancelTurn(request, metadata=self.metadata)
+
+
+def text_result(call_id: str, text: str, *, is_error: bool = False) -> input_pb2.ToolResult:
+    """What a tool said."""
+    return input_pb2.ToolResult(tool_call_id=call_id, text=text, is_error=is_error)
+
+
+def json_result(call_id: str, value: object, *, is_error: bool = False) -> input_pb2.ToolResult:
+    """What a tool said, as JSON."""
+    return input_pb2.ToolResult(tool_call_id=call_id, json=json.dumps(value), is_error=is_error)
 
 
 async def every_page(list_page: Callable[[str], Awaitable[Any]]) -> list[Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.application.idempotency import fields_of, key_for
 from services.application.ports import Principal, ReadModel
 from services.application.turns.input_acceptance import InputAcceptance
 from services.domain.approval import Approval
+from services.domain.errors import FieldViolation, InvalidArgumentError
 from services.domain.input import ApprovalDecision
 
 
@@ -40,13 +41,21 @@ class DecideApproval:
         InvalidArgumentError for edits that must not run, RequestIdReusedError.
         """
         key = key_for(principal, "DecideApproval", request_id, session_id=session_id, **fields_of(decision))
-        _, accepted, _ = await self._acceptance.accept(
-            principal,
-            session_id=session_id,
-            content=decision,
-            request_id=request_id,
-            key=key,
-            correlation_id=correlation_id,
-        )
+        try:
+            _, accepted, _ = await self._acceptance.accept(
+                principal,
+                session_id=session_id,
+                content=decision,
+                request_id=request_id,
+                key=key,
+                correlation_id=correlation_id,
+            )
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError([_here(violation) for violation in error.violations]) from None
         approval = await self._reads.approval(principal.owner_id, session_id, decision.approval_id)
         return DecidedApproval(approval, accepted.input_id, accepted.sequence)
+
+
+def _here(violation: FieldViolation) -> FieldViolation:
+    """The field as this request names it."""
+    return replace(violation, field=violation.field.replace("approval_decision.", "decision.", 1))

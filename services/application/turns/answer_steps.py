@@ -136,7 +136,7 @@ def _take_calls(
     for position, (call, judgement) in enumerate(zip(calls, judgements, strict=True)):
         record = _record(change, turn, call, batch_id, position)
         if judgement.refusal is not None:
-            settle(change, record, judgement.refusal, CallOutcome.FAILED, ToolResultSource.RUNTIME)
+            settle(change, record, f"not run: {judgement.refusal}", CallOutcome.FAILED, ToolResultSource.RUNTIME)
         elif call.name == SWITCH_MODE:
             turn = _switch_mode(change, turn, record, judgement, limits)
         elif call.name == ASK_FOLLOWUP_QUESTION:
@@ -228,7 +228,8 @@ def _hold(change: SessionChange, record: ToolCall, judgement: Judgement, limits:
         reason=judgement.approval_reason or "",
         rule_id=judgement.approval_rule_id,
         available_decisions=tuple(Decision),
-        create_time=change.now,
+        # Approvals are listed by time: those of one answer in the order they are asked for.
+        create_time=change.now + timedelta(microseconds=len(change.approvals)),
         expire_time=None if wait is None else change.loaded.deadline_now + timedelta(seconds=wait),
     )
     change.tool_calls[record.id] = replace(record, state=ToolCallState.HELD)

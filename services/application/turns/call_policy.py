@@ -69,14 +69,14 @@ class CallPolicy:
         try:
             arguments = parse_arguments(call.arguments_json)
         except ArgumentsError as error:
-            return Judgement(f"the call was not run: {error}")
+            return Judgement(str(error))
         refusal = (
             self._schemas.violation(tool.parameters, arguments)
             or _refusal_of_paths(tool.name, arguments, agent)
             or self._refusal_of_mode(tool.name, arguments)
         )
         if refusal is not None:
-            return Judgement(f"the call was not run: {refusal}", arguments)
+            return Judgement(refusal, arguments)
         return self._ruled(tool, arguments, client_tools)
 
     def refusal_of_edits(
@@ -135,7 +135,7 @@ def _refusal_of_paths(tool: str, arguments: Mapping[str, object], agent: AgentDe
 
 def _denied(ruling: ApprovalRuling) -> str:
     said = f" ({ruling.rule.description})" if ruling.rule is not None and ruling.rule.description else ""
-    return f"the call was not run: a rule of this installation forbids it{said}"
+    return f"a rule of this installation forbids it{said}"
 
 
 def _reason(tool: str, ruling: ApprovalRuling) -> str:

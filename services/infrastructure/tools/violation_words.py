@@ -33,8 +33,9 @@ def _words(error: ValidationError) -> str:
         return f"{where} is unknown; known are: {known}" if known else f"{where} is unknown; nothing is expected there"
     if error.validator in ("anyOf", "oneOf"):
         return _words_of_alternatives(error, where)
+    # The library does not say what it was that the schema `false` was for, only what that is part of.
     say = _WORDS.get(str(error.validator))
-    return f"{where} {say(error)}" if say is not None else f"{where} is not allowed"
+    return f"{where} {say(error)}" if say is not None else f"{where} holds something that is not allowed"
 
 
 def _words_of_alternatives(error: ValidationError, where: str) -> str:

@@ -7,14 +7,18 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
-from services.application.ports import SessionView, TurnView
+from services.application.ports import SessionSnapshot, SessionView
 from services.domain import session_events as log
 from services.domain.agent_context import AgentContext
+from services.domain.agent_work import AgentWork, CodingWork, DebugWork, DesignWork, ExecutedCommand
+from services.domain.approval import Approval
+from services.domain.input import RejectedToolResult
 from services.domain.message import Message, MessageToolCall, Role
 from services.domain.model_exchange import FinishReason, Usage
 from services.domain.session import Session
+from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
-from services.domain.turn import Turn, TurnFailure
+from services.domain.turn import Followup, FollowupOption, Turn, TurnFailure, Wait
 
 PAYLOAD_CLASSES: tuple[type[log.Payload], ...] = get_args(log.Payload)
 
@@ -27,10 +31,49 @@ confidences = st.sampled_from(["", "high", "medium", "low"])
 finish_reasons = st.sampled_from([reason for reason in FinishReason if reason is not FinishReason.CONTENT_FILTER])
 delays = st.none() | st.integers(0, 10**6).map(lambda milliseconds: milliseconds / 1000)
 usages = st.builds(Usage, numbers, numbers, numbers, numbers, st.booleans())
-calls = st.builds(MessageToolCall, texts, texts, texts)
+calls = st.builds(MessageToolCall, texts, texts, texts, st.booleans())
 failures = st.builds(TurnFailure, message=texts, retry_delay=delays, resumable=...)
-tool_calls = st.builds(ToolCall, position=counts, create_time=times, expire_time=st.none() | times)
-contexts = st.builds(AgentContext, texts, counts)
+tool_calls = st.builds(ToolCall, create_time=times, expire_time=st.none() | times, original_arguments_json=...)
+approvals = st.builds(
+    Approval,
+    create_time=times,
+    expire_time=st.none() | times,
+    can_remember=...,
+    state=...,
+    released=...,
+    decided_by=...,
+    automatic=...,
+    feedback=...,
+    edited_arguments_json=...,
+    resolve_time=st.none() | times,
+)
+followups = st.builds(
+    Followup, options=st.lists(st.builds(FollowupOption, description=...), max_size=3).map(tuple), expire_time=times
+)
+waits = st.builds(
+    Wait,
+    open_tool_call_ids=...,
+    pending_approval_ids=...,
+    followup=st.none() | followups,
+    expire_time=st.none() | times,
+)
+client_tools = st.builds(ClientTool, read_only=..., speculative=...)
+commands = st.builds(ExecutedCommand, exit_code=st.none() | st.integers(-(2**31), 2**31 - 1), execute_time=times)
+works = st.builds(
+    AgentWork,
+    st.builds(
+        CodingWork,
+        files_modified=...,
+        files_created=...,
+        commands_executed=st.lists(commands, max_size=2).map(tuple),
+        last_compilation_state=...,
+        active_branch=...,
+        pending_tests=...,
+    ),
+    st.builds(DesignWork, documents_created=..., diagrams_created=..., design_decisions=..., architecture_patterns=...),
+    st.builds(DebugWork, errors_investigated=..., logs_analyzed=..., root_causes_found=..., suggested_fixes=...),
+)
+contexts = st.builds(AgentContext, texts, counts, counts, works)
 
 
 @st.composite
@@ -56,6 +99,17 @@ def messages(draw: st.DrawFn) -> Message:
 
 
 _SPECIAL: dict[type[log.Payload], st.SearchStrategy[log.Payload]] = {
+    log.InputAccepted: st.builds(
+        log.InputAccepted, rejected_results=st.lists(st.builds(RejectedToolResult), max_size=3).map(tuple)
+    ),
+    log.ToolCallsRequested: st.builds(
+        log.ToolCallsRequested,
+        calls=st.lists(st.builds(log.RequestedToolCall, arguments_edited=...), max_size=3).map(tuple),
+        execution_mode=...,
+    ),
+    log.ApprovalRequested: st.builds(log.ApprovalRequested, approvals),
+    log.ApprovalResolved: st.builds(log.ApprovalResolved, decided_by=..., automatic=..., rule_id=...),
+    log.FollowupAsked: st.builds(log.FollowupAsked, followups),
     log.AgentSwitched: st.builds(log.AgentSwitched, texts, texts, texts, confidences),
     log.MessageAdded: st.builds(log.MessageAdded, messages()),
     log.AttemptRestarted: st.builds(log.AttemptRestarted, texts, counts),
@@ -90,9 +144,10 @@ def turns() -> st.SearchStrategy[Turn]:
         Turn,
         create_time=times,
         end_time=st.none() | times,
-        waiting_for=...,
+        wait=st.none() | waits,
         model_calls=counts,
         tool_calls=counts,
+        agent_switches=counts,
         usage=usages,
         finish_reason=st.none() | finish_reasons,
         failure=st.none() | failures,
@@ -101,11 +156,6 @@ def turns() -> st.SearchStrategy[Turn]:
         cancel_cause=...,
         cancelled_by=...,
     )
-
-
-def turn_views() -> st.SearchStrategy[TurnView]:
-    """Turns with the calls they wait for."""
-    return st.builds(TurnView, turns(), st.lists(tool_calls, max_size=2).map(tuple))
 
 
 def session_views() -> st.SearchStrategy[SessionView]:
@@ -122,4 +172,18 @@ def session_views() -> st.SearchStrategy[SessionView]:
         message_count=numbers,
         version=numbers,
     )
-    return st.builds(SessionView, sessions, contexts, numbers, st.none() | texts)
+    tools = st.lists(client_tools, max_size=2).map(tuple)
+    return st.builds(SessionView, sessions, contexts, numbers, st.none() | texts, tools)
+
+
+def snapshots() -> st.SearchStrategy[SessionSnapshot]:
+    """Snapshots with a draft and with all that can be open."""
+    return st.builds(
+        SessionSnapshot,
+        view=session_views(),
+        turn=st.none() | turns(),
+        draft_message_id=texts,
+        open_calls=st.lists(tool_calls, max_size=2).map(tuple),
+        pending_approvals=st.lists(approvals, max_size=2).map(tuple),
+        as_of_sequence=numbers,
+    )

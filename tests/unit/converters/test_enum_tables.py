@@ -10,24 +10,45 @@ import pytest
 
 from agent_runtime.v1 import (
     agent_context_pb2,
+    agent_pb2,
     answer_event_pb2,
+    approval_pb2,
     error_reason_pb2,
     message_pb2,
     session_pb2,
     session_stream_pb2,
     tool_event_pb2,
+    tool_pb2,
     turn_event_pb2,
     turn_pb2,
 )
-from server.converters import agent, error_reason, event, message, session, stream, turn
+from server.converters import (
+    agent,
+    agent_context,
+    approval,
+    error_reason,
+    event,
+    message,
+    session,
+    stream,
+    tool,
+    tool_event,
+    turn,
+    turn_event,
+)
 from services.application.event_stream import GapReason
+from services.domain.agent import AgentOrigin, ClientToolAccess
 from services.domain.agent_context import SwitchSource
+from services.domain.agent_work import CompilationState
+from services.domain.approval import ApprovalState, Decision
 from services.domain.errors import ErrorReason
 from services.domain.input import Disposition
 from services.domain.message import Role
 from services.domain.model_exchange import FinishReason
+from services.domain.policies.file_rules import WriteAccess
 from services.domain.session import SessionState
-from services.domain.session_events import AttemptRestartReason
+from services.domain.session_events import AttemptRestartReason, ExecutionMode
+from services.domain.tool import ToolExecutor
 from services.domain.tool_call import ToolResultSource
 from services.domain.turn import CancelCause, TurnResumeCause, TurnStartCause, TurnState, WaitingFor
 
@@ -38,20 +59,26 @@ TABLES: list[tuple[Mapping[Any, int], type[StrEnum], Any]] = [
     (turn.WAIT_REASONS, WaitingFor, turn_pb2.WaitReason),
     (turn.FINISH_REASONS, FinishReason, turn_pb2.FinishReason),
     (turn.CANCEL_CAUSES, CancelCause, turn_pb2.TurnCancellationCause),
-    (event.DISPOSITIONS, Disposition, turn_event_pb2.InputDisposition),
-    (event.START_CAUSES, TurnStartCause, turn_event_pb2.TurnStartCause),
-    (event.RESUME_CAUSES, TurnResumeCause, turn_event_pb2.TurnResumeCause),
-    (event.RESULT_SOURCES, ToolResultSource, tool_event_pb2.ToolResultSource),
+    (turn_event.DISPOSITIONS, Disposition, turn_event_pb2.InputDisposition),
+    (turn_event.START_CAUSES, TurnStartCause, turn_event_pb2.TurnStartCause),
+    (turn_event.RESUME_CAUSES, TurnResumeCause, turn_event_pb2.TurnResumeCause),
+    (tool_event.RESULT_SOURCES, ToolResultSource, tool_event_pb2.ToolResultSource),
+    (tool_event.EXECUTION_MODES, ExecutionMode, tool_event_pb2.ToolExecutionMode),
+    (tool.TOOL_EXECUTORS, ToolExecutor, tool_pb2.ToolExecutor),
+    (approval.APPROVAL_STATES, ApprovalState, approval_pb2.ApprovalState),
+    (approval.DECISIONS, Decision, approval_pb2.Decision),
     (event.RESTART_REASONS, AttemptRestartReason, answer_event_pb2.AttemptRestartReason),
-    (agent.SWITCH_SOURCES, SwitchSource, agent_context_pb2.AgentSwitchSource),
+    (agent.CLIENT_TOOL_ACCESS, ClientToolAccess, agent_pb2.ClientToolAccess),
+    (agent.WRITE_ACCESS, WriteAccess, agent_pb2.WriteAccess),
+    (agent.ORIGINS, AgentOrigin, agent_pb2.AgentOrigin),
+    (agent_context.SWITCH_SOURCES, SwitchSource, agent_context_pb2.AgentSwitchSource),
+    (agent_context.COMPILATION_STATES, CompilationState, agent_context_pb2.CompilationState),
     (stream.GAP_REASONS, GapReason, session_stream_pb2.StreamGapReason),
     (error_reason.ERROR_REASONS, ErrorReason, error_reason_pb2.ErrorReason),
 ]
 
 # A turn that the content filter stopped has failed, so it completes for no reason.
 NEVER_SENT: Collection[StrEnum] = {FinishReason.CONTENT_FILTER}
-# Agents do not declare their results yet.
-NOT_REACHED_YET = {"FINISH_REASON_ATTEMPT_COMPLETION"}
 # Domain values that have no value of their own in the contract.
 RENAMED = {FinishReason.TOOL_CALLS: "FINISH_REASON_UNKNOWN"}
 
@@ -72,7 +99,7 @@ def test_every_wire_value_but_the_unspecified_one_is_used(
 ) -> None:
     table, _, wire = entry
     unused = {wire.Name(number) for number in set(wire.values()) - set(table.values())}
-    assert {name for name in unused if not name.endswith("_UNSPECIFIED")} - NOT_REACHED_YET == set()
+    assert {name for name in unused if not name.endswith("_UNSPECIFIED")} == set()
     assert 0 not in table.values()
 
 
@@ -87,7 +114,12 @@ def test_filters_know_every_value_but_the_unspecified_one() -> None:
     assert set(session.STATES_BY_WIRE) == set(session_pb2.SessionState.values()) - {0}
     assert set(turn.STATES_BY_WIRE) == set(turn_pb2.TurnState.values()) - {0}
     assert set(message.ROLES_BY_WIRE) == set(message_pb2.MessageRole.values()) - {0}
+    assert set(approval.STATES_BY_WIRE) == set(approval_pb2.ApprovalState.values()) - {0}
+
+
+def test_every_decision_can_be_taken_and_none_is_the_default() -> None:
+    assert set(approval.DECISIONS_BY_WIRE) == set(approval_pb2.Decision.values()) - {0}
 
 
 def test_every_confidence_is_used() -> None:
-    assert set(agent.CONFIDENCES.values()) == set(agent_context_pb2.RoutingConfidence.values())
+    assert set(agent_context.CONFIDENCES.values()) == set(agent_context_pb2.RoutingConfidence.values())

@@ -6,16 +6,18 @@ from collections.abc import Callable
 
 import pytest
 
-from agent_runtime.v1 import input_pb2, message_service_pb2
+from agent_runtime.v1 import approval_pb2, input_pb2, message_service_pb2
 from agent_runtime.v1 import session_service_pb2 as sessions
+from agent_runtime.v1.approval_service_pb2 import DecideApprovalRequest
 from agent_runtime.v1.input_pb2 import UserMessage
 from agent_runtime.v1.message_service_pb2 import SendMessageRequest
 from agent_runtime.v1.session_stream_pb2 import WatchSessionRequest
 from agent_runtime.v1.tool_pb2 import ClientTool, ClientToolSet
 from agent_runtime.v1.turn_pb2 import TURN_STATE_PAUSED, TURN_STATE_RUNNING, TurnLimits
-from server.converters import limits, message_requests, session_requests
+from server.converters import approval_requests, limits, message_requests, session_requests
 from server.converters.message_requests import SendMessageFields
 from services.domain.errors import NotImplementedYetError
+from services.domain.input import UserMessage as Said
 from services.domain.turn import TurnState
 from tests.unit.converters.refusals import violations
 
@@ -49,24 +51,10 @@ def test_a_message_of_a_user() -> None:
     assert from_send_message(request) == {
         "session_id": "s",
         "request_id": "r",
-        "text": "hello",
+        "content": Said("hello"),
         "after_sequence": None,
         "detach": True,
     }
-
-
-@pytest.mark.parametrize("text", ["", " \n\t", "a\x00b", "я" * (128 * 1024) + "x"])
-def test_a_text_that_is_none_is_refused(text: str) -> None:
-    assert violations(lambda: from_send_message(said(text))) == ["user_message.text"]
-
-
-def test_a_text_may_have_256_kib() -> None:
-    assert from_send_message(said("я" * (128 * 1024)))["text"][0] == "я"
-
-
-def test_an_operator_may_set_another_size() -> None:
-    refused = violations(lambda: message_requests.from_send_message(said("12345"), max_text_bytes=4))
-    assert refused == ["user_message.text"]
 
 
 def test_an_input_is_required() -> None:
@@ -96,6 +84,29 @@ def test_from_the_start_and_from_now_are_told_apart() -> None:
     assert message_requests.from_watch_session(start)["after_sequence"] == 0
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        SendMessageRequest(
+            tool_results=input_pb2.ToolResults(results=[input_pb2.ToolResult(tool_call_id="c", text="")])
+        ),
+        SendMessageRequest(
+            approval_decision=input_pb2.ApprovalDecision(
+                approval_id="a", arguments_hash="h", decision=approval_pb2.DECISION_REJECT
+            )
+        ),
+        SendMessageRequest(followup_answer=input_pb2.FollowupAnswer(followup_id="f", text="yes")),
+        SendMessageRequest(resume=input_pb2.Resume()),
+    ],
+    ids=lambda request_: request_.WhichOneof("input"),
+)
+def test_policy_and_limits_go_with_a_message_alone(request_: SendMessageRequest) -> None:
+    request_.session_id = "s"
+    request_.busy_policy = input_pb2.BUSY_POLICY_REJECT
+    request_.limits.SetInParent()
+    assert violations(lambda: from_send_message(request_)) == ["busy_policy", "limits"]
+
+
 def test_a_policy_nobody_knows_is_refused() -> None:
     request = said()
     request.busy_policy = 99  # type: ignore[assignment]
@@ -107,6 +118,14 @@ def with_policy(policy: input_pb2.BusyPolicy.ValueType) -> SendMessageRequest:
     request.busy_policy = policy
     return request
 
+
+EAGER = ClientTool(name="look", description="looks", read_only=True, speculative=True)
+REMEMBERED = input_pb2.ApprovalDecision(
+    approval_id="a",
+    arguments_hash="h",
+    decision=approval_pb2.DECISION_APPROVE,
+    remember=approval_pb2.REMEMBER_SESSION,
+)
 
 LATER: list[tuple[str, Callable[[], object]]] = [
     ("BUSY_POLICY_QUEUE", lambda: from_send_message(with_policy(input_pb2.BUSY_POLICY_QUEUE))),
@@ -124,20 +143,7 @@ LATER: list[tuple[str, Callable[[], object]]] = [
             SendMessageRequest(session_id="s", limits=TurnLimits(), user_message=UserMessage(text="x"))
         ),
     ),
-    ("user_message.agent", lambda: from_send_message(said(agent=""))),
     ("user_message.workspace_revision", lambda: from_send_message(said(workspace_revision="1"))),
-    (
-        "tool_results",
-        lambda: from_send_message(SendMessageRequest(session_id="s", tool_results=input_pb2.ToolResults())),
-    ),
-    (
-        "approval_decision",
-        lambda: from_send_message(SendMessageRequest(session_id="s", approval_decision=input_pb2.ApprovalDecision())),
-    ),
-    (
-        "followup_answer",
-        lambda: from_send_message(SendMessageRequest(session_id="s", followup_answer=input_pb2.FollowupAnswer())),
-    ),
     ("resume", lambda: from_send_message(SendMessageRequest(session_id="s", resume=input_pb2.Resume()))),
     (
         "withdraw_pending",
@@ -146,14 +152,22 @@ LATER: list[tuple[str, Callable[[], object]]] = [
         ),
     ),
     (
-        "client_tools",
-        lambda: session_requests.from_create_session(sessions.CreateSessionRequest(client_tools=[ClientTool()])),
+        "client_tools.speculative",
+        lambda: session_requests.from_create_session(sessions.CreateSessionRequest(client_tools=[EAGER])),
     ),
     (
-        "client_tools",
+        "client_tools.speculative",
         lambda: session_requests.from_update_session(
-            sessions.UpdateSessionRequest(session_id="s", client_tools=ClientToolSet(tools=[ClientTool()]))
+            sessions.UpdateSessionRequest(session_id="s", client_tools=ClientToolSet(tools=[EAGER]))
         ),
+    ),
+    (
+        "REMEMBER_SESSION",
+        lambda: from_send_message(SendMessageRequest(session_id="s", approval_decision=REMEMBERED)),
+    ),
+    (
+        "REMEMBER_SESSION",
+        lambda: approval_requests.from_decide_approval(DecideApprovalRequest(session_id="s", decision=REMEMBERED)),
     ),
     (
         "tool_call_deltas",

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from agent_runtime.v1 import agent_service_pb2, message_service_pb2, session_history_pb2
+from agent_runtime.v1 import agent_service_pb2, approval_service_pb2, message_service_pb2, session_history_pb2
 from agent_runtime.v1 import session_service_pb2 as sessions
 from agent_runtime.v1.message_pb2 import MESSAGE_ROLE_ASSISTANT, MESSAGE_ROLE_TOOL
 from agent_runtime.v1.session_pb2 import SESSION_STATE_ACTIVE, SESSION_STATE_INACTIVE, LabelSet
 from agent_runtime.v1.tool_pb2 import ClientToolSet
-from server.converters import agent_requests, message_requests, session_requests
+from server.converters import agent_requests, approval_requests, message_requests, session_requests
 from services.domain.message import Role
 from services.domain.session import SessionState
 from tests.unit.converters.refusals import violations
@@ -37,6 +37,7 @@ def test_a_session_with_everything_at_its_limit_is_created() -> None:
         "labels": labels,
         "agent": "coder",
         "message_limit": 10_000,
+        "client_tools": (),
         "allow_existing": True,
         "request_id": "r" * 128,
     }
@@ -90,6 +91,7 @@ def test_an_update_changes_what_is_set_and_nothing_else() -> None:
         "description": None,
         "labels": None,
         "message_limit": None,
+        "client_tools": None,
         "expected_version": None,
         "request_id": "",
     }
@@ -98,6 +100,7 @@ def test_an_update_changes_what_is_set_and_nothing_else() -> None:
     )
     emptied = session_requests.from_update_session(request)
     assert (emptied["title"], emptied["description"], emptied["labels"]) == ("", None, {})
+    assert emptied["client_tools"] == ()
 
 
 def test_the_numbers_of_an_update_are_checked_when_set() -> None:
@@ -144,6 +147,7 @@ def test_a_negative_page_size_is_refused_in_every_list() -> None:
         lambda: message_requests.from_list_open_tool_calls(
             message_service_pb2.ListOpenToolCallsRequest(session_id="s", page_size=-1)
         ),
+        lambda: approval_requests.from_list_approvals(approval_service_pb2.ListApprovalsRequest(page_size=-1)),
         lambda: agent_requests.from_list_agents(agent_service_pb2.ListAgentsRequest(page_size=-1)),
         lambda: agent_requests.from_list_agent_switches(
             agent_service_pb2.ListAgentSwitchesRequest(session_id="s", page_size=-1)
@@ -201,6 +205,24 @@ def test_messages_are_filtered_by_role_and_turn() -> None:
 def test_requests_about_agents() -> None:
     assert violations(lambda: agent_requests.from_get_agent(agent_service_pb2.GetAgentRequest())) == ["agent"]
     assert agent_requests.from_get_agent(agent_service_pb2.GetAgentRequest(agent="coder")) == {"agent": "coder"}
+    switch = agent_service_pb2.SwitchAgentRequest(reason="r" * 501, request_id="?")
+    assert violations(lambda: agent_requests.from_switch_agent(switch)) == [
+        "session_id",
+        "agent",
+        "reason",
+        "request_id",
+    ]
+    switch = agent_service_pb2.SwitchAgentRequest(session_id="s", agent="coder", reason="r" * 500, request_id="r")
+    assert agent_requests.from_switch_agent(switch) == {
+        "session_id": "s",
+        "agent": "coder",
+        "reason": "r" * 500,
+        "request_id": "r",
+    }
+    reset = agent_service_pb2.ResetAgentRequest(session_id="s", request_id="?")
+    assert violations(lambda: agent_requests.from_reset_agent(reset)) == ["request_id"]
+    reset = agent_service_pb2.ResetAgentRequest(session_id="s", request_id="r")
+    assert agent_requests.from_reset_agent(reset) == {"session_id": "s", "request_id": "r"}
     stats = agent_service_pb2.GetAgentUsageStatsRequest(session_id="?", end_time=Timestamp(seconds=-(2**62)))
     assert violations(lambda: agent_requests.from_get_agent_usage_stats(stats)) == ["session_id", "end_time"]
     everything = agent_requests.from_get_agent_usage_stats(agent_service_pb2.GetAgentUsageStatsRequest())
