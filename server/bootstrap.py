@@ -38,7 +38,7 @@ from services.infrastructure.persistence.database import Database
 from services.infrastructure.persistence.event_log import SqlEventLog
 from services.infrastructure.persistence.leases import SqlLeases
 from services.infrastructure.persistence.log_writer import GroupLogWriter
-from services.infrastructure.persistence.open import DatabaseUnusableError, current_database, ping
+from services.infrastructure.persistence.open import DatabaseUnusableError, PostgresOptions, current_database, ping
 from services.infrastructure.persistence.outbox_store import SqlOutbox
 from services.infrastructure.persistence.read_model import SqlReadModel
 from services.infrastructure.persistence.session_store import SqlSessionStore
@@ -50,14 +50,20 @@ from services.infrastructure.system.clock import SystemClock
 from services.infrastructure.tools import FileToolCatalog, JsonSchemaValidator
 
 
-async def run(settings: Settings, ready: Callable[[str], None] | None = None) -> None:
+async def run(
+    settings: Settings,
+    ready: Callable[[str], None] | None = None,
+    *,
+    through: Callable[[Database], Database] = lambda database: database,
+) -> None:
     """Serves until SIGTERM or SIGINT; `ready` is told the address once calls are served.
 
-    Raises StartupError when the process cannot start: its message is one line for the operator.
+    `through` may put something before the database, such as the faults of a test. Raises StartupError when the
+    process cannot start: its message is one line for the operator.
     """
     stop = stop_signals(settings)
     async with AsyncExitStack() as stack:
-        database = await _open(stack, settings)
+        database = through(await _open(stack, settings))
         drain, deadline = DrainSignal(), Deadline(settings.unary_timeout)
         supervisor = await stack.enter_async_context(Supervisor())
         engine = await stack.enter_async_context(_engine(settings, database, supervisor, drain))
@@ -86,7 +92,12 @@ async def migrate(settings: Settings) -> None:
 async def _open(stack: AsyncExitStack, settings: Settings) -> Database:
     """The database, at the current schema; several processes may do this at once."""
     try:
-        return await stack.enter_async_context(current_database(settings.database_url.get_secret_value()))
+        options = PostgresOptions(
+            pool_size=settings.database_pool_size,
+            pooled=settings.database_pooled,
+            allow_asynchronous_commit=settings.database_allow_asynchronous_commit,
+        )
+        return await stack.enter_async_context(current_database(settings.database_url.get_secret_value(), options))
     except DatabaseUnusableError as error:
         raise StartupError(str(error)) from None
 

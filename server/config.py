@@ -110,6 +110,15 @@ class Settings(BaseSettings):
         None,
         description="The same PostgreSQL without a pooler in front, for wake-ups; unset means `database_url` is that.",
     )
+    database_pool_size: Positive = Field(
+        10, description="PostgreSQL connections for calls and turns; two more are kept for the log and the lease."
+    )
+    database_pooled: bool = Field(
+        False, description="A pooler in transaction mode, such as pgbouncer, stands before PostgreSQL."
+    )
+    database_allow_asynchronous_commit: bool = Field(
+        False, description="Start although PostgreSQL runs with `synchronous_commit=off` and may lose what was seen."
+    )
     redis_url: SecretStr | None = Field(
         None, description="`redis://…`, if there is one: replicas then wake each other over it."
     )

@@ -47,5 +47,8 @@ class Database(Protocol):
         For what keeps the process alive: it does not queue behind callers.
         """
 
+    async def migrate(self, unit: Unit[T]) -> T:
+        """Runs a unit that changes the schema in one transaction, however long its statements take."""
+
     async def close(self) -> None:
         """Waits for units under way and gives all connections back."""

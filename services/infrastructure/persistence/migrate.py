@@ -18,7 +18,7 @@ _LOCK = 0x4147_5254  # an arbitrary number that all replicas agree on
 
 async def migrate(database: Database) -> None:
     """Applies what is missing, in one transaction; a second process waits for the first, then finds nothing to do."""
-    await database.write(_upgrade, repeatable=True)
+    await database.migrate(_upgrade)
 
 
 async def is_current(database: Database) -> bool:

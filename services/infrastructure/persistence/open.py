@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 from alembic.util import CommandError
-from sqlalchemy import make_url, select
+from sqlalchemy import make_url, select, text
 from sqlalchemy.exc import DBAPIError
 
 from services.domain.errors import RuntimeServiceError
@@ -27,12 +28,23 @@ class DatabaseUnusableError(Exception):
     """Why the configured database cannot be used, as one line for the operator; holds no secret."""
 
 
+@dataclass(frozen=True, slots=True)
+class PostgresOptions:
+    """What an operator may choose about a PostgreSQL; see the settings of the same names."""
+
+    pool_size: int = 10
+    pooled: bool = False
+    allow_asynchronous_commit: bool = False
+
+
 @asynccontextmanager
-async def current_database(url: str) -> AsyncIterator[Database]:
+async def current_database(url: str, options: PostgresOptions | None = None) -> AsyncIterator[Database]:
     """`open_database`, brought to the schema of this release. Raises DatabaseUnusableError."""
     async with AsyncExitStack() as stack:
         try:
-            database = await stack.enter_async_context(open_database(url))
+            options = options or PostgresOptions()
+            database = await stack.enter_async_context(open_database(url, options))
+            await _check_durability(database, options)
             await migrate(database)
         except DatabaseInUseError as error:
             raise DatabaseUnusableError(str(error)) from None
@@ -42,12 +54,12 @@ async def current_database(url: str) -> AsyncIterator[Database]:
 
 
 @asynccontextmanager
-async def open_database(url: str) -> AsyncIterator[Database]:
+async def open_database(url: str, options: PostgresOptions | None = None) -> AsyncIterator[Database]:
     """The database behind `sqlite:///…` or `postgresql://…`, closed at the end.
 
     A SQLite file is made when missing and locked for this process. Raises DatabaseInUseError.
     """
-    parsed = make_url(url)
+    parsed, options = make_url(url), options or PostgresOptions()
     with ExitStack() as stack:
         database: Database
         if parsed.get_backend_name() == "sqlite":
@@ -57,11 +69,23 @@ async def open_database(url: str) -> AsyncIterator[Database]:
                 logger.warning("this SQLite can corrupt its log under rare conditions; 3.51.3 and later cannot")
             database = SqliteDatabase(path)
         else:
-            database = PostgresDatabase(url)
+            database = PostgresDatabase(url, pool_size=options.pool_size, pooled=options.pooled)
         try:
             yield database
         finally:
             await database.close()
+
+
+async def _check_durability(database: Database, options: PostgresOptions) -> None:
+    """A commit that can be lost would break the promise that what a client has seen is durable (G1)."""
+    if database.dialect != "postgresql" or options.allow_asynchronous_commit:
+        return
+    setting = await database.read(lambda connection: connection.execute(text("SHOW synchronous_commit")).scalar_one())
+    if setting == "off":
+        raise DatabaseUnusableError(
+            "the database runs with synchronous_commit=off and would lose what clients have seen;"
+            " turn it on, or allow it with AGENT_RUNTIME__DATABASE_ALLOW_ASYNCHRONOUS_COMMIT"
+        )
 
 
 async def ping(database: Database) -> None:

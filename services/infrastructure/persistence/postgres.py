@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import NoReturn
+import uuid
+from typing import Any, NoReturn
 
 import asyncpg
 from sqlalchemy import URL, make_url
@@ -35,12 +36,17 @@ class PostgresDatabase:
 
     dialect = "postgresql"
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
-        self._engine = _new_engine(url, pool_size)
+    def __init__(self, url: str, *, pool_size: int = 10, pooled: bool = False) -> None:
+        """`pooled` says that a pooler in transaction mode stands in front: then nothing outlives a transaction."""
+        self._url = url
+        self._pooled = pooled
+        self._engine = _new_engine(url, pool_size, pooled=pooled)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
         # The log writer and the lease never queue behind callers: a lease lost to a flood would stop every turn.
-        self._reserved = _new_engine(url, _RESERVED_CONNECTIONS).execution_options(isolation_level="AUTOCOMMIT")
+        self._reserved = _new_engine(url, _RESERVED_CONNECTIONS, pooled=pooled).execution_options(
+            isolation_level="AUTOCOMMIT"
+        )
 
     async def read(self, unit: Unit[T]) -> T:
         return await self._read(self._autocommit, unit)
@@ -53,6 +59,16 @@ class PostgresDatabase:
 
     async def write(self, unit: Unit[T], *, repeatable: bool) -> T:
         return await uninterrupted(self._write(unit, repeatable=repeatable))
+
+    async def migrate(self, unit: Unit[T]) -> T:
+        engine = _new_engine(self._url, 1, pooled=self._pooled, patient=True)
+        try:
+            async with engine.begin() as connection:
+                return await connection.run_sync(unit)
+        except Exception as error:
+            raise_translated(error)
+        finally:
+            await engine.dispose()
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -112,24 +128,31 @@ class PostgresDatabase:
             return result
 
 
-def _new_engine(url: str, pool_size: int) -> AsyncEngine:
+def _new_engine(url: str, pool_size: int, *, pooled: bool, patient: bool = False) -> AsyncEngine:
+    """`patient` leaves statements the time they need, for changes of the schema."""
+    server_settings = {"application_name": "agent-runtime", "timezone": "UTC"}
+    connect_args: dict[str, Any] = {"timeout": 3, "command_timeout": None if patient else 5}
+    if pooled:
+        # The next transaction may be on another server connection, which has not seen what this one prepared. Poolers
+        # refuse settings they do not know, so the timeouts must be set for the role; see docs/operators.md.
+        connect_args |= {
+            "statement_cache_size": 0,
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": lambda: f"agent_runtime_{uuid.uuid4().hex}",
+        }
+    elif not patient:
+        server_settings |= {
+            "statement_timeout": "5000",
+            "lock_timeout": "2000",
+            "idle_in_transaction_session_timeout": "10000",
+        }
     return create_async_engine(
         _driver_url(url),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=2,
         hide_parameters=True,  # errors are logged, and parameters hold what people wrote
-        connect_args={
-            "timeout": 3,
-            "command_timeout": 5,
-            "server_settings": {
-                "application_name": "agent-runtime",
-                "statement_timeout": "5000",
-                "lock_timeout": "2000",
-                "idle_in_transaction_session_timeout": "10000",
-                "timezone": "UTC",
-            },
-        },
+        connect_args=connect_args | {"server_settings": server_settings},
     )
 
 

@@ -54,6 +54,9 @@ class SqliteDatabase:
     async def write_statement(self, unit: Unit[T]) -> T:
         return await self.write(unit, repeatable=True)
 
+    async def migrate(self, unit: Unit[T]) -> T:
+        return await self.write(unit, repeatable=True)
+
     async def close(self) -> None:
         for threads, engine in ((self._reader_threads, self._readers), (self._writer_thread, self._writer)):
             await asyncio.to_thread(threads.shutdown)
