@@ -16,6 +16,7 @@ from server.interceptors.deadline import Deadline
 from server.lifecycle import RuntimeServer, stop_signals
 from server.registration import SERVICES, Engine, add_services
 from server.startup_error import StartupError
+from services.application.background.housekeeper import Housekeeper, Retention
 from services.application.background.lease_keeper import LeaseKeeper
 from services.application.background.outbox_relay import OutboxRelay
 from services.application.background.remote_watches import RemoteWatches
@@ -36,6 +37,7 @@ from services.infrastructure.notify.postgres import PostgresWakeUps
 from services.infrastructure.notify.redis import RedisWakeUps
 from services.infrastructure.persistence.database import Database
 from services.infrastructure.persistence.event_log import SqlEventLog
+from services.infrastructure.persistence.housekeeping import SqlHousekeeping
 from services.infrastructure.persistence.leases import SqlLeases
 from services.infrastructure.persistence.log_writer import GroupLogWriter
 from services.infrastructure.persistence.open import DatabaseUnusableError, PostgresOptions, current_database, ping
@@ -47,7 +49,7 @@ from services.infrastructure.persistence.spreading import Tell, tell_nobody
 from services.infrastructure.persistence.waits import SqlWaits
 from services.infrastructure.persistence.watches import SqlWatches
 from services.infrastructure.system.clock import SystemClock
-from services.infrastructure.tools import FileToolCatalog, JsonSchemaValidator
+from services.infrastructure.tools import BrokenToolError, FileToolCatalog, JsonSchemaValidator
 
 
 async def run(
@@ -123,7 +125,7 @@ async def _engine(
     )
     store = SqlSessionStore(database, writer, feed.publish, clock, incarnation=lambda: incarnation.name, tell=tell)
     reads = SqlReadModel(database)
-    tools, schemas = FileToolCatalog(), JsonSchemaValidator()
+    tools, schemas = _tools(), JsonSchemaValidator()
     agents = _agents(settings, tools)
     limits = _turn_limits(settings)
     policy = CallPolicy(tools, schemas, agents, settings.rules())
@@ -138,6 +140,8 @@ async def _engine(
     supervisor.start("log writer", writer.run)
     supervisor.start("lease keeper", keeper.run)
     supervisor.start("wait expiry", WaitExpiry(SqlWaits(database), store, turns, limits).run)
+    retention = Retention(**settings.retention.model_dump())
+    supervisor.start("housekeeper", Housekeeper(SqlHousekeeping(database), retention).run)
     supervisor.start("outbox relay", OutboxRelay(SqlOutbox(database), subscribers=()).run)
 
     async def drain_streams() -> None:
@@ -178,6 +182,13 @@ def _start_wake_ups(
     supervisor.start("remote watches", remote.run)
     supervisor.start("wake-ups", wake_ups.run)
     return wake_ups.tell
+
+
+def _tools() -> FileToolCatalog:
+    try:
+        return FileToolCatalog()
+    except BrokenToolError as error:
+        raise StartupError(f"a tool cannot be loaded: {error}") from None
 
 
 def _agents(settings: Settings, tools: ToolCatalog) -> FileAgentCatalog:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from server.rule_settings import RuleSettings
+from server.setting_groups import Positive, PositiveSeconds, RetentionSettings, Sizes, TurnSettings
 from server.startup_error import StartupError
 from services.application.ports import Role
 from services.domain.policies.approval_rules import ApprovalRule, lint_rule
@@ -29,9 +31,6 @@ _PLACEHOLDER = re.compile(r"change.?me|example|placeholder|default|your.?key", r
 _MIN_DISTINCT_CHARACTERS = 8
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Bytes = Annotated[ByteSize, Field(gt=0)]
-Positive = Annotated[int, Field(gt=0)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
@@ -61,33 +60,6 @@ class ServiceKey(BaseModel):
         if _PLACEHOLDER.search(secret) or len(set(secret)) < _MIN_DISTINCT_CHARACTERS:
             return "is a placeholder, not a secret"
         return None
-
-
-class Sizes(BaseModel):
-    """The largest a thing may be, in bytes; `256KiB` and `1MiB` are understood."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    grpc_message: Bytes = Field(ByteSize(8 << 20), description="One gRPC message, each way.")
-    user_message: Bytes = Field(ByteSize(256 << 10), description="The text of one user message.")
-    tool_result: Bytes = Field(ByteSize(1 << 20), description="The result of one tool call.")
-
-
-class TurnSettings(BaseModel):
-    """What one turn may use and how long it waits; times are seconds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model_calls: Positive = Field(50, description="Model calls of one turn; reaching it ends the turn.")
-    tool_calls: Positive = Field(100, description="Tool calls of one turn; reaching it ends the turn.")
-    agent_switches: Positive = Field(10, description="Agent switches of one turn; more end the turn.")
-    running_time: PositiveSeconds = Field(1800.0, description="Time one turn may work; waiting does not count.")
-    tool_result_wait: PositiveSeconds = Field(900.0, description="A turn waits this long for a tool's result.")
-    approval_wait: PositiveSeconds = Field(300.0, description="An approval waits this long for a decision.")
-    approval_expiry: Literal["reject", "wait"] = Field(
-        "reject", description="What then: `reject` does not run the call and goes on, `wait` never expires."
-    )
-    followup_wait: PositiveSeconds = Field(86400.0, description="A question waits this long for its answer.")
 
 
 class Settings(BaseSettings):
@@ -185,6 +157,7 @@ class Settings(BaseSettings):
 
     sizes: Sizes = Sizes()
     turns: TurnSettings = TurnSettings()
+    retention: RetentionSettings = RetentionSettings()
 
     @field_validator("listen")
     @classmethod
@@ -289,6 +262,14 @@ class Settings(BaseSettings):
         return sorted({secret for secret in secrets if secret})
 
 
+GROUPS: Mapping[str, type[BaseModel]] = {
+    "sizes": Sizes,
+    "turns": TurnSettings,
+    "retention": RetentionSettings,
+}
+"""Fields of `Settings` whose variables have two names."""
+
+
 def load_settings(**flags: Any) -> Settings:
     """The settings from the environment, with flags given on the command line (not None) before them.
 
@@ -311,8 +292,8 @@ def unknown_variables() -> list[str]:
     Not an error: an older release must start with a newer one's variables.
     """
     known = {f"{ENV_PREFIX}{name}".upper() for name in Settings.model_fields}
-    known |= {f"{ENV_PREFIX}SIZES{NESTED_DELIMITER}{name}".upper() for name in Sizes.model_fields}
-    known |= {f"{ENV_PREFIX}TURNS{NESTED_DELIMITER}{name}".upper() for name in TurnSettings.model_fields}
+    for group, model in GROUPS.items():
+        known |= {f"{ENV_PREFIX}{group}{NESTED_DELIMITER}{name}".upper() for name in model.model_fields}
     return sorted(name for name in os.environ if name.upper().startswith(ENV_PREFIX) and name.upper() not in known)
 
 

@@ -50,6 +50,7 @@ from services.application.sessions.client_tool_checks import ClientToolChecks
 from services.application.sessions.create_session import CreateSession
 from services.application.sessions.deactivate_session import DeactivateSession
 from services.application.sessions.delete_session import DeleteSession
+from services.application.sessions.fork_session import ForkSession
 from services.application.sessions.get_session import GetSession
 from services.application.sessions.list_messages import ListMessages
 from services.application.sessions.list_sessions import ListSessions
@@ -97,6 +98,7 @@ def _sessions(engine: Engine, page_tokens: PageTokens) -> SessionHandler:
         activate_session=ActivateSession(store),
         delete_session=DeleteSession(store, engine.turns),
         clear_messages=ClearMessages(store),
+        fork_session=ForkSession(store),
         list_messages=ListMessages(reads),
         page_tokens=page_tokens,
     )

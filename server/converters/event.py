@@ -93,6 +93,13 @@ def _session_updated(event: WireEvent, payload: log.SessionUpdated) -> None:
     wire.version = payload.version
 
 
+def _session_forked(event: WireEvent, payload: log.SessionForked) -> None:
+    wire = event.session_forked
+    wire.source_session_id = payload.source_session_id
+    wire.source_message_id = payload.source_message_id
+    wire.message_count = payload.message_count
+
+
 def _session_state_changed(event: WireEvent, payload: log.SessionStateChanged) -> None:
     wire = event.session_state_changed
     wire.state = SESSION_STATES[payload.state]
@@ -128,6 +135,7 @@ PAYLOADS: Mapping[type[log.Payload], Callable[[WireEvent, Any], None]] = {
     log.UsageReported: _usage_reported,
     log.SessionUpdated: _session_updated,
     log.SessionStateChanged: _session_state_changed,
+    log.SessionForked: _session_forked,
     log.MessagesCleared: _messages_cleared,
     log.SessionDeleted: _session_deleted,
 }

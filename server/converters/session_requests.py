@@ -12,6 +12,7 @@ from server.converters.client_tools import from_client_tools
 from server.converters.message import ROLES_BY_WIRE
 from server.converters.session import STATES_BY_WIRE
 from services.application.ports import SessionFilter
+from services.domain.ids import SESSION_ID_RULE, is_session_id
 from services.domain.message import Role
 from services.domain.tool import ClientTool
 
@@ -42,6 +43,14 @@ class UpdateSessionFields(TypedDict):
 class DeactivateSessionFields(TypedDict):
     session_id: str
     reason: str
+    request_id: str
+
+
+class ForkSessionFields(TypedDict):
+    session_id: str
+    new_session_id: str
+    until_message_id: str
+    title: str | None
     request_id: str
 
 
@@ -185,4 +194,23 @@ def from_list_messages(request: session_history_pb2.ListMessagesRequest) -> List
         "turn_id": request.turn_id or None,
         "newest_first": request.newest_first,
         "limit": limit,
+    }
+
+
+def from_fork_session(request: session_history_pb2.ForkSessionRequest) -> ForkSessionFields:
+    """The source, and what to call and how far to make the copy."""
+    checks = Checks()
+    checks.session_id(request.session_id)
+    if request.new_session_id and not is_session_id(request.new_session_id):
+        checks.wrong("new_session_id", SESSION_ID_RULE)
+    checks.runtime_id("until_message_id", request.until_message_id)
+    checks.text("title", request.title, characters=limits.TITLE_CHARACTERS)
+    checks.request_id(request.request_id)
+    checks.done()
+    return {
+        "session_id": request.session_id,
+        "new_session_id": request.new_session_id,
+        "until_message_id": request.until_message_id,
+        "title": request.title if request.HasField("title") else None,
+        "request_id": request.request_id,
     }

@@ -7,7 +7,6 @@ from typing import Any
 from services.domain.errors import NotImplementedYetError
 
 NOT_IMPLEMENTED_YET = (
-    "SessionService/ForkSession",
     "SessionService/GetSessionUsage",
     "MessageService/ListPendingInputs",
     "MessageService/WithdrawInput",

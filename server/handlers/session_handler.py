@@ -18,6 +18,7 @@ from services.application.sessions.clear_messages import ClearMessages
 from services.application.sessions.create_session import CreateSession
 from services.application.sessions.deactivate_session import DeactivateSession
 from services.application.sessions.delete_session import DeleteSession
+from services.application.sessions.fork_session import ForkSession
 from services.application.sessions.get_session import GetSession
 from services.application.sessions.list_messages import ListMessages
 from services.application.sessions.list_sessions import ListSessions
@@ -36,10 +37,10 @@ class SessionHandler(SessionServiceServicer):
     activate_session: ActivateSession
     delete_session: DeleteSession
     clear_messages: ClearMessages
+    fork_session: ForkSession
     list_messages: ListMessages
     page_tokens: PageTokens
 
-    ForkSession = not_implemented_yet("SessionService/ForkSession")
     GetSessionUsage = not_implemented_yet("SessionService/GetSessionUsage")
 
     async def CreateSession(
@@ -116,3 +117,10 @@ class SessionHandler(SessionServiceServicer):
             messages=[to_message(message) for message in page.items],
             next_page_token=self.page_tokens.issue(principal.owner_id, request, page.next_after),
         )
+
+    async def ForkSession(
+        self, request: session_history_pb2.ForkSessionRequest, context: object
+    ) -> session_history_pb2.ForkSessionResponse:
+        fields = session_requests.from_fork_session(request)
+        view, copied = await self.fork_session.execute(current_principal(), **fields, correlation_id=correlation_id())
+        return session_history_pb2.ForkSessionResponse(session=to_session(view), copied_messages=copied)

@@ -12,7 +12,8 @@ from enum import StrEnum
 from services.application.event_feed import EventFeed
 from services.application.ports import Clock, LogPage, SessionSnapshot
 from services.domain.errors import SessionNotFoundError
-from services.domain.session_events import SessionDeleted, SessionEvent
+from services.domain.message import Role
+from services.domain.session_events import MessageAdded, SessionDeleted, SessionEvent
 
 
 class GapReason(StrEnum):
@@ -148,15 +149,24 @@ def _with_gaps(before: int, page: LogPage) -> Iterator[SessionEvent | Gap]:
     position = before
     for event in page.events:
         if event.sequence > position + 1:
-            yield from _gaps(position + 1, event.sequence - 1, page.cleared_through)
+            yield from _gaps(position + 1, event.sequence - 1, page.cleared_through, replaced_by=event)
         yield event
         position = event.sequence
     if position < page.through:
         yield from _gaps(position + 1, page.through, page.cleared_through)
 
 
-def _gaps(first: int, last: int, cleared_through: int) -> Iterator[Gap]:
+def _gaps(first: int, last: int, cleared_through: int, replaced_by: SessionEvent | None = None) -> Iterator[Gap]:
+    """The hole as typed gaps; `replaced_by` is the event behind it, which holds the message if it was its deltas."""
     if first <= cleared_through:
         yield Gap(first, min(last, cleared_through), GapReason.CLEARED)
     if last > cleared_through:
-        yield Gap(max(first, cleared_through + 1), last, GapReason.COMPACTED)
+        yield Gap(max(first, cleared_through + 1), last, GapReason.COMPACTED, _message_of(replaced_by))
+
+
+def _message_of(event: SessionEvent | None) -> tuple[str, ...]:
+    """The id of the answer an event adds to the history, if it does."""
+    if event is None or not isinstance(event.payload, MessageAdded):
+        return ()
+    message = event.payload.message
+    return (message.id,) if message.role is Role.ASSISTANT else ()

@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from services.domain.policies.file_rules import FileRules, WriteAccess
 
+AGENTS_PLACEHOLDER = "{agents}"
+"""Where the prompt of an agent that routes lists those it may choose."""
+
 NO_WRITES = FileRules(WriteAccess.NONE)
 
 

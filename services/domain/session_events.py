@@ -229,6 +229,15 @@ class SessionStateChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionForked:
+    """The first event of a session that began as a copy; `source_message_id` is the last message copied, there."""
+
+    source_session_id: str
+    source_message_id: str
+    message_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class MessagesCleared:
     """The history is empty; every earlier event lost its content."""
 
@@ -264,6 +273,7 @@ Payload = (
     | TurnCancelled
     | SessionUpdated
     | SessionStateChanged
+    | SessionForked
     | MessagesCleared
     | SessionDeleted
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.application.ports.agents import AgentCatalog
 from services.application.ports.claims import Claim, FencedError, Incarnation
 from services.application.ports.clock import Clock
+from services.application.ports.housekeeping import Housekeeping
 from services.application.ports.identity import Authenticator, Principal, Role
 from services.application.ports.leases import Leases, OrphanedSession, OwnedHead
 from services.application.ports.log import EventLog, LogPage, LogWriter
@@ -39,6 +40,7 @@ __all__ = [
     "EventLog",
     "FencedError",
     "Growth",
+    "Housekeeping",
     "IdempotencyKey",
     "Incarnation",
     "Leases",

@@ -90,6 +90,23 @@ class SessionStore(Protocol):
         returned, and RequestIdReusedError for a changed body.
         """
 
+    async def fork(
+        self,
+        owner_id: str,
+        source_id: str,
+        new_id: str,
+        *,
+        title: str | None,
+        until_message_id: str,
+        correlation_id: str,
+        key: IdempotencyKey | None,
+    ) -> tuple[SessionView, int]:
+        """Copies a session up to a message (empty: all) under a new id; returns it and how many messages it began with.
+
+        Raises SessionNotFoundError, TurnInProgressError, SessionAlreadyExistsError, RequestIdReusedError, and
+        InvalidArgumentError when the message is not there or lies between a call and its result.
+        """
+
     async def change(
         self,
         owner_id: str,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from services.application.turns.answer_steps import call_id_prefix
 from services.application.turns.turn_limits import TurnLimits
 from services.application.turns.turn_state import attempt_of, fail_turn, reserve_model_call, running_turn
-from services.domain.agent import AgentDefinition
+from services.domain.agent import AGENTS_PLACEHOLDER, AgentDefinition
 from services.domain.agent_context import SwitchSource
 from services.domain.errors import SwitchLimitError
 from services.domain.message import Message, Role
@@ -18,9 +18,6 @@ from services.domain.policies.keyword_routing import route_by_keywords
 from services.domain.session_change import SessionChange
 from services.domain.session_events import UsageReported
 from services.domain.turn import Turn, TurnFailure
-
-AGENTS_PLACEHOLDER = "{agents}"
-"""Where a router's prompt lists the agents it may choose."""
 
 _LAST_RESORT = "ask"
 _MAX_CHARACTERS = 8_000  # of the message: enough to know whom it is for

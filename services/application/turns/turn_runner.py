@@ -105,7 +105,7 @@ class TurnRunner:
         return await self._answer(claim, turn, agent, history)
 
     async def _answer(self, claim: Claim, turn: Turn, agent: AgentDefinition, history: list[Message]) -> Turn | None:
-        """One model call of an agent that works: its text is streamed, its calls are judged, its answer is committed."""
+        """One model call of an agent that works: its text is streamed, its calls judged, its answer committed."""
         client_tools: tuple[ClientTool, ...] = ()
         if agent.client_tools is not ClientToolAccess.NONE:
             client_tools = await _persistently(turn, lambda: self._reads.client_tools(claim.session_key))

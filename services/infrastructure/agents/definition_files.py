@@ -10,12 +10,11 @@ from typing import Annotated
 
 import msgspec
 
-from services.domain.agent import AgentDefinition, AgentOrigin, ClientToolAccess
+from services.domain.agent import AGENTS_PLACEHOLDER, AgentDefinition, AgentOrigin, ClientToolAccess
 from services.domain.errors import AgentNotFoundError
 from services.domain.policies.file_rules import FileRules, WriteAccess
 
 BUILT_IN = Path(__file__).parent / "definitions"
-AGENTS_PLACEHOLDER = "{agents}"
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _WRITING_TOOLS = frozenset({"write_file", "create_directory", "delete_file", "move_file"})

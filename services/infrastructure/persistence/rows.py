@@ -157,6 +157,7 @@ def turn_values(turn: Turn) -> Values:
         "reasoning_tokens": turn.usage.reasoning_tokens,
         "create_time": turn.create_time,
         "expires_at": turn.wait.expire_time.timestamp() if turn.wait and turn.wait.expire_time else None,
+        "compactable_since": turn.end_time.timestamp() if turn.end_time else None,
         "result_text": turn.result_text,
         "body": codec.encode(replace(turn, result_text="")),
     }

@@ -32,6 +32,7 @@ from services.infrastructure.persistence.log_writer import GroupLogWriter
 from services.infrastructure.persistence.queues import Queues
 from services.infrastructure.persistence.rows import event_from
 from services.infrastructure.persistence.session_create import LostRaceError, create
+from services.infrastructure.persistence.session_fork import fork
 from services.infrastructure.persistence.session_load import Head, load, lock_head
 from services.infrastructure.persistence.session_write import write
 from services.infrastructure.persistence.spreading import Publish, Tell, tell_nobody
@@ -81,6 +82,33 @@ class SqlSessionStore:
                 return await self._database.write(unit, repeatable=key is not None)
             except LostRaceError:
                 continue  # another copy of this request has just committed: the next run finds what it left
+
+    async def fork(
+        self,
+        owner_id: str,
+        source_id: str,
+        new_id: str,
+        *,
+        title: str | None,
+        until_message_id: str,
+        correlation_id: str,
+        key: IdempotencyKey | None,
+    ) -> tuple[SessionView, int]:
+        def unit(connection: Connection) -> tuple[SessionView, int]:
+            return fork(
+                connection,
+                owner_id,
+                source_id,
+                new_id,
+                title=title,
+                until_message_id=until_message_id,
+                correlation_id=correlation_id,
+                now=self._clock.now(),
+                key=key,
+            )
+
+        async with self._queues.of((owner_id, source_id)):
+            return await self._database.write(unit, repeatable=key is not None)
 
     async def change(
         self,

@@ -76,6 +76,7 @@ sessions = Table(
     Column("delete_time", UTCDateTime),
     UniqueConstraint("owner_id", "session_id"),
     Index("ix_sessions_owner_id_last_activity_time", "owner_id", "last_activity_time", "session_id"),
+    _partial_index("ix_sessions_deleted", "delete_time", where="delete_time IS NOT NULL"),
 )
 
 # The sequencer and the fence of a session's log. Written with every flush, so it is kept apart and narrow.
@@ -182,6 +183,8 @@ turns = Table(
     Column("create_time", UTCDateTime, nullable=False),
     # When the first wait of a paused turn ends, in seconds since 1970 by the database's clock.
     Column("expires_at", Double),
+    # When it ended, in seconds since 1970, as long as the log still holds its deltas.
+    Column("compactable_since", Double),
     Column("result_text", Text, nullable=False),  # the only content of a turn: what clearing a session empties
     Column("body", Text, nullable=False),
     PrimaryKeyConstraint("session_key", "turn_id"),
@@ -189,6 +192,7 @@ turns = Table(
     # One turn at a time per session (G3), whatever the code above believes.
     _partial_index("uq_turns_active", "session_key", where="state IN ('RUNNING', 'PAUSED')", unique=True),
     _partial_index("ix_turns_waiting", "expires_at", where="state = 'PAUSED'"),
+    _partial_index("ix_turns_compactable", "compactable_since", where="compactable_since IS NOT NULL"),
 )
 
 tool_calls = Table(

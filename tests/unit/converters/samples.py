@@ -125,6 +125,7 @@ _SPECIAL: dict[type[log.Payload], st.SearchStrategy[log.Payload]] = {
     log.TurnFailed: st.builds(log.TurnFailed, message=texts, retry_delay=delays),
     log.SessionUpdated: st.builds(log.SessionUpdated, texts, texts, labels, numbers, numbers),
     log.MessagesCleared: st.builds(log.MessagesCleared, numbers),
+    log.SessionForked: st.builds(log.SessionForked, message_count=numbers),
 }
 
 

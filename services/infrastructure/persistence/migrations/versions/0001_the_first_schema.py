@@ -83,6 +83,15 @@ def upgrade() -> None:
         unique=False,
     )
 
+    op.create_index(
+        "ix_sessions_deleted",
+        "sessions",
+        ["delete_time"],
+        unique=False,
+        postgresql_where=sa.text("delete_time IS NOT NULL"),
+        sqlite_where=sa.text("delete_time IS NOT NULL"),
+    )
+
     op.create_table(
         "signing_keys",
         sa.Column("name", sa.String(length=64), nullable=False),
@@ -298,6 +307,7 @@ def upgrade() -> None:
         sa.Column("reasoning_tokens", sa.BigInteger(), nullable=False),
         sa.Column("create_time", UTCDateTime(), nullable=False),
         sa.Column("expires_at", sa.Double(), nullable=True),
+        sa.Column("compactable_since", sa.Double(), nullable=True),
         sa.Column("result_text", sa.Text(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -313,6 +323,14 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("state = 'PAUSED'"),
         sqlite_where=sa.text("state = 'PAUSED'"),
+    )
+    op.create_index(
+        "ix_turns_compactable",
+        "turns",
+        ["compactable_since"],
+        unique=False,
+        postgresql_where=sa.text("compactable_since IS NOT NULL"),
+        sqlite_where=sa.text("compactable_since IS NOT NULL"),
     )
     op.create_index(
         "uq_turns_active",
