@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import client.quiet_grpc  # noqa: F401 - must come first
 from client.errors import FieldViolation, RuntimeCallError, StreamEndedError
 from client.reconnection import Reconnecting, ReconnectPolicy
 from client.runtime_client import Input, RuntimeClient, connect

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
@@ -16,7 +15,7 @@ from client.chat import line_editing
 from client.chat.keyboard import Keyboard
 from client.chat.one_shot import one_shot
 from client.chat.options import ChatOptions, chat_parser, options_of
-from client.chat.starting import converse, message_of, start
+from client.chat.starting import converse, message_of, run_to_the_end, start
 from devtools.chat_script import INVITATION, SCRIPT
 from devtools.runtime_process import RuntimeNotStartedError, RuntimeProcess
 from devtools.scripted_model import running_scripted_model
@@ -99,7 +98,7 @@ def main() -> int:
     message = message_of(options)
     keyboard = Keyboard()
     if message is not None:
-        return asyncio.run(_with_a_runtime(options, given.scripted, message, keyboard))
+        return run_to_the_end(_with_a_runtime(options, given.scripted, message, keyboard))
     line_editing.prepare()
     return keyboard.run(lambda: _with_a_runtime(options, given.scripted, None, keyboard))
 

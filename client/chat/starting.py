@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Coroutine
 
 from rich.console import Console
 
@@ -25,11 +26,19 @@ async def converse(options: ChatOptions, keyboard: Keyboard) -> int:
     return await InteractiveChat(options, keyboard, Screen(Console(highlight=False))).run()
 
 
+def run_to_the_end(work: Coroutine[None, None, int]) -> int:
+    """Runs what has no person at the keyboard; returns its exit code, 1 for a Ctrl-C it could not handle itself."""
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        return 1
+
+
 def start(options: ChatOptions) -> int:
     """Runs the chat in this process's main thread; returns the exit code."""
     message = message_of(options)
     if message is not None:
-        return asyncio.run(one_shot(options, message))
+        return run_to_the_end(one_shot(options, message))
     line_editing.prepare()
     keyboard = Keyboard()
     return keyboard.run(lambda: converse(options, keyboard))
