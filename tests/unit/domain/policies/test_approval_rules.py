@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from services.domain.policies.approval_rules import (
     ALWAYS_ASK,
-    ApprovalRuling,
     ApprovalEffect,
     ApprovalRule,
+    ApprovalRuling,
     Condition,
     ConditionOperator,
     RuleOrigin,
