@@ -24,6 +24,7 @@ from services.application.background.supervisor import Supervisor
 from services.application.background.wait_expiry import WaitExpiry
 from services.application.event_feed import EventFeed
 from services.application.ports import Incarnation, ToolCatalog
+from services.application.ports.circuits import Circuits
 from services.application.sessions.client_tool_checks import ClientToolChecks
 from services.application.turns.call_policy import CallPolicy
 from services.application.turns.input_acceptance import InputAcceptance
@@ -32,7 +33,8 @@ from services.application.turns.turn_limits import TurnLimits
 from services.application.turns.turn_runner import TurnRunner
 from services.domain.errors import RuntimeServiceError
 from services.infrastructure.agents.definition_files import BrokenDefinitionError, FileAgentCatalog
-from services.infrastructure.llm import OpenAiModelClient, OpenAiSettings
+from services.infrastructure.circuits import CircuitLimits, ProcessCircuits
+from services.infrastructure.llm import ModelRoute, OpenAiModelClient, OpenAiSettings, RetrySettings
 from services.infrastructure.notify.postgres import PostgresWakeUps
 from services.infrastructure.notify.redis import RedisWakeUps
 from services.infrastructure.persistence.database import Database
@@ -67,12 +69,15 @@ async def run(
     async with AsyncExitStack() as stack:
         database = through(await _open(stack, settings))
         drain, deadline = DrainSignal(), Deadline(settings.unary_timeout)
+        circuits = _circuits(settings)
         supervisor = await stack.enter_async_context(Supervisor())
-        engine = await stack.enter_async_context(_engine(settings, database, supervisor, drain))
+        engine = await stack.enter_async_context(_engine(settings, database, supervisor, drain, circuits))
         tokens = PageTokens(await signing_key(database, "page_tokens"), engine.clock)
         server = RuntimeServer(
             settings,
-            interceptor=build_chain(authenticator=authenticator_for(settings), drain=drain, deadline=deadline),
+            interceptor=build_chain(
+                authenticator=authenticator_for(settings), drain=drain, deadline=deadline, circuits=circuits
+            ),
             drain=drain,
             deadline=deadline,
         )
@@ -106,7 +111,7 @@ async def _open(stack: AsyncExitStack, settings: Settings) -> Database:
 
 @asynccontextmanager
 async def _engine(
-    settings: Settings, database: Database, supervisor: Supervisor, drain: DrainSignal
+    settings: Settings, database: Database, supervisor: Supervisor, drain: DrainSignal, circuits: Circuits
 ) -> AsyncIterator[Engine]:
     """The running engine. On the way out the turns are handed over first, so that somebody else takes them up at
     once.
@@ -129,7 +134,10 @@ async def _engine(
     agents = _agents(settings, tools)
     limits = _turn_limits(settings)
     policy = CallPolicy(tools, schemas, agents, settings.rules())
-    model = OpenAiModelClient(_model_settings(settings))
+    for name in {agent.model for agent in agents.all() if agent.model is not None}:
+        # A model that was never asked is a way to an answer, too: with it, not all are known to be away.
+        circuits.of_route(settings.llm_proxy_url, name)
+    model = OpenAiModelClient(_model_settings(settings), circuits)
     turns = RunningTurns(TurnRunner(store, writer, reads, model, agents, policy, clock, limits), store)
     leases = SqlLeases(database, sole=settings.database_kind == "sqlite")
     keeper = LeaseKeeper(leases, store, turns, clock, incarnation, lease=settings.lease)
@@ -215,11 +223,31 @@ def _turn_limits(settings: Settings) -> TurnLimits:
     )
 
 
+def _circuits(settings: Settings) -> ProcessCircuits:
+    given = settings.resilience
+    return ProcessCircuits(
+        model=CircuitLimits(given.model_circuit_failures, given.model_circuit_open_time, successes=3),
+        database=CircuitLimits(given.database_circuit_failures, given.database_circuit_open_time),
+    )
+
+
 def _model_settings(settings: Settings) -> OpenAiSettings:
     return OpenAiSettings(
         base_url=settings.llm_proxy_url,
         model=settings.llm_model,
         api_key=settings.llm_api_key.get_secret_value(),
+        profile=settings.llm_profile,
+        fallbacks=tuple(
+            ModelRoute(route.base_url, route.model, route.api_key.get_secret_value(), route.profile)
+            for route in settings.resilience.model_fallbacks
+        ),
+        retry=RetrySettings(
+            attempts=settings.resilience.model_attempts,
+            min_wait=settings.resilience.model_retry_min_wait,
+            max_wait=settings.resilience.model_retry_max_wait,
+            budget_share=settings.resilience.model_retry_share,
+            budget_floor=settings.resilience.model_retry_floor,
+        ),
         connect_timeout=settings.llm_connect_timeout,
         first_token_timeout=settings.llm_first_token_timeout,
         progress_timeout=settings.llm_progress_timeout,

@@ -14,7 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from server.rule_settings import RuleSettings
-from server.setting_groups import Positive, PositiveSeconds, RetentionSettings, Sizes, TurnSettings
+from server.setting_groups import (
+    Endpoint,
+    Positive,
+    PositiveSeconds,
+    Profile,
+    ResilienceSettings,
+    RetentionSettings,
+    Sizes,
+    TurnSettings,
+)
 from server.startup_error import StartupError
 from services.application.ports import Role
 from services.domain.policies.approval_rules import ApprovalRule, lint_rule
@@ -94,12 +103,16 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         None, description="`redis://…`, if there is one: replicas then wake each other over it."
     )
-    llm_proxy_url: str = Field(
+    llm_proxy_url: Endpoint = Field(
         "http://127.0.0.1:4000/v1", description="OpenAI-compatible endpoint; `/chat/completions` is added to it."
     )
     llm_api_key: SecretStr = Field(SecretStr(""), description="Bearer key for the endpoint; empty sends none.")
     llm_model: Annotated[str, Field(min_length=1)] = Field(
         "default", description="Model asked for, unless an agent's definition names another."
+    )
+    llm_profile: Profile = Field(
+        "openai",
+        description="What the endpoint takes in a request: `openai`, `openai-reasoning`, `deepseek` or `minimal`.",
     )
     llm_connect_timeout: PositiveSeconds = Field(10.0, description="Time to connect to the endpoint.")
     llm_first_token_timeout: PositiveSeconds = Field(
@@ -157,6 +170,7 @@ class Settings(BaseSettings):
 
     sizes: Sizes = Sizes()
     turns: TurnSettings = TurnSettings()
+    resilience: ResilienceSettings = ResilienceSettings()
     retention: RetentionSettings = RetentionSettings()
 
     @field_validator("listen")
@@ -172,16 +186,6 @@ class Settings(BaseSettings):
     def _database_is_known(cls, url: SecretStr) -> SecretStr:
         if not url.get_secret_value().startswith(("sqlite:///", "postgresql://")):
             raise ValueError("must start with sqlite:/// or postgresql://")
-        return url
-
-    @field_validator("llm_proxy_url")
-    @classmethod
-    def _endpoint_is_http_without_secrets(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("must be an http:// or https:// address")
-        if parts.username or parts.password or parts.query:
-            raise ValueError(f"must hold no user, password or query; the key goes into {ENV_PREFIX}LLM_API_KEY")
         return url
 
     @field_validator("keys")
@@ -256,6 +260,7 @@ class Settings(BaseSettings):
         """Every secret text among the settings, for those who must keep them out of what they write."""
         secrets = [entry.key.get_secret_value() for entry in self.keys]
         secrets.append(self.llm_api_key.get_secret_value())
+        secrets += [route.api_key.get_secret_value() for route in self.resilience.model_fallbacks]
         for url in (self.database_url, self.database_direct_url, self.redis_url):
             password = urlsplit(url.get_secret_value()).password or "" if url is not None else ""
             secrets += [password, unquote(password)]
@@ -265,6 +270,7 @@ class Settings(BaseSettings):
 GROUPS: Mapping[str, type[BaseModel]] = {
     "sizes": Sizes,
     "turns": TurnSettings,
+    "resilience": ResilienceSettings,
     "retention": RetentionSettings,
 }
 """Fields of `Settings` whose variables have two names."""

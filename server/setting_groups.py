@@ -1,14 +1,41 @@
-"""Settings that belong together: sizes, what a turn may use, how long things are kept."""
+"""Settings that belong together: sizes, what a turn may use, how failures are met, how long things are kept."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, SecretStr
 
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Bytes = Annotated[ByteSize, Field(gt=0)]
 Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+def _endpoint(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an http:// or https:// address")
+    if parts.username or parts.password or parts.query:
+        raise ValueError("must hold no user, password or query; the key has a setting of its own")
+    return url
+
+
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Profile = Literal["openai", "openai-reasoning", "deepseek", "minimal"]
+ModelName = Annotated[str, Field(min_length=1)]
+
+
+class FallbackRoute(BaseModel):
+    """Another model to ask while the first gives no answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    base_url: Endpoint
+    model: ModelName
+    api_key: SecretStr = SecretStr("")
+    profile: Profile = "openai"
 
 
 class Sizes(BaseModel):
@@ -36,6 +63,29 @@ class TurnSettings(BaseModel):
         "reject", description="What then: `reject` does not run the call and goes on, `wait` never expires."
     )
     followup_wait: PositiveSeconds = Field(86400.0, description="A question waits this long for its answer.")
+
+
+class ResilienceSettings(BaseModel):
+    """What is done about a model or a database that fails; times are seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_fallbacks: tuple[FallbackRoute, ...] = Field(
+        (),
+        description=(
+            "Models to ask while the first gives no answer, in this order: a JSON list of"
+            ' `{"base_url", "model", "api_key", "profile"}`.'
+        ),
+    )
+    model_attempts: Positive = Field(3, description="Requests for one answer, until its first piece has come.")
+    model_retry_min_wait: PositiveSeconds = Field(2.0, description="Least wait before another attempt.")
+    model_retry_max_wait: PositiveSeconds = Field(10.0, description="Longest, unless the provider asks for more.")
+    model_retry_share: Share = Field(0.2, description="Retries of a minute, at most, as a share of its questions.")
+    model_retry_floor: Positive = Field(3, description="Retries a minute that are always allowed.")
+    model_circuit_failures: Positive = Field(5, description="Failures in a row after which a model is not asked.")
+    model_circuit_open_time: PositiveSeconds = Field(60.0, description="How long not, until it is tried again.")
+    database_circuit_failures: Positive = Field(5, description="Failures in a row after which calls are refused.")
+    database_circuit_open_time: PositiveSeconds = Field(5.0, description="How long, until one call is let through.")
 
 
 class RetentionSettings(BaseModel):

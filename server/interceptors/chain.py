@@ -5,6 +5,7 @@ from __future__ import annotations
 from server.drain_signal import DrainSignal
 from server.interceptors.access_log import log_access
 from server.interceptors.authentication import Authentication
+from server.interceptors.circuit_breaking import CircuitBreaking
 from server.interceptors.correlation import correlate
 from server.interceptors.deadline import Deadline
 from server.interceptors.deserialise_guard import refuse_undecodable
@@ -12,9 +13,12 @@ from server.interceptors.drain_gate import DrainGate
 from server.interceptors.error_mapping import map_errors
 from server.interceptors.seam import InterceptionSeam
 from services.application.ports import Authenticator
+from services.application.ports.circuits import Circuits
 
 
-def build_chain(*, authenticator: Authenticator, drain: DrainSignal, deadline: Deadline) -> InterceptionSeam:
+def build_chain(
+    *, authenticator: Authenticator, drain: DrainSignal, deadline: Deadline, circuits: Circuits
+) -> InterceptionSeam:
     """The one interceptor to give to the server; first in the list is outermost.
 
     Health and reflection do not pass through it. Each request is decoded before, by a deserialiser that cannot fail.
@@ -34,7 +38,8 @@ def build_chain(*, authenticator: Authenticator, drain: DrainSignal, deadline: D
             DrainGate(drain),
             # Here: concurrency (how many at once, by principal), then rate limits (how many a minute); both need the
             # principal, and a call that is refused takes no place in what follows.
-            # Here: circuit breaking, which refuses what needs a dependency that is known to be away.
+            # Inside of all other refusals, which say nothing about a dependency and must not take its probe.
+            CircuitBreaking(circuits),
             # Innermost: the time of a handler, not of those who decide whether it runs; and its own task.
             deadline,
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Never
 
@@ -26,6 +26,8 @@ class RpcContext:
         self._accepted = False
         # Sent with the answer, first thing or last: in the initial metadata, or in the trailers of an error.
         self.answer_metadata: Metadata = ()
+        # Called once, just before the initial metadata are sent.
+        self.when_accepted: Callable[[], None] | None = None
         self.messages_sent = 0
         self.hung_up = False
         self.aborted_with: grpc.StatusCode | None = None
@@ -40,6 +42,8 @@ class RpcContext:
         """
         if not self._accepted:
             self._accepted = True
+            if self.when_accepted is not None:
+                self.when_accepted()
             with self._hang_up_as_cancellation():
                 await self._inner.send_initial_metadata(self.answer_metadata)
 

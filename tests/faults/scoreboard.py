@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from types import ModuleType
@@ -18,8 +19,13 @@ _REFUSED = "refused_by_model"
 
 
 async def _sized(module: ModuleType, size: Size, seed: int) -> Verdict:
+    """A row that cannot be measured has failed, and says so in its line."""
     count: int = module.REDUCED if size == "reduced" else module.FULL
-    verdict: Verdict = await module.run(count, seed)
+    try:
+        verdict: Verdict = await module.run(count, seed)
+    except Exception as error:
+        traceback.print_exc()
+        return Verdict(module.ROW, seed, (), (f"it could not be measured: {error!r}",))
     return verdict
 
 

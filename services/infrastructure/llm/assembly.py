@@ -110,9 +110,9 @@ class AnswerAssembler:
 
     def _chunk(self, chunk: Mapping[str, object]) -> list[Fragment]:
         if chunk.get("error"):
-            raise in_band(_error_code(chunk["error"]))
+            raise in_band(chunk["error"])
         if chunk.get("object") == "error":
-            raise in_band(chunk.get("code"))
+            raise in_band(chunk)
         model = chunk.get("model")
         if isinstance(model, str) and model:
             self._model = clean_text(model)
@@ -156,8 +156,9 @@ class AnswerAssembler:
         content = delta.get("content")
         if content:
             if not isinstance(content, str):
-                raise bad_upstream()
-            fragments.append(TextFragment(self._keep(content, self._text)))
+                content = _text_of_parts(content)
+            if content:
+                fragments.append(TextFragment(self._keep(content, self._text)))
         refusal = delta.get("refusal")
         if refusal and isinstance(refusal, str):
             self._refusal = True
@@ -180,8 +181,12 @@ class AnswerAssembler:
         return text
 
 
-def _error_code(error: object) -> object:
-    return error.get("code") or error.get("status") if isinstance(error, Mapping) else None
+def _text_of_parts(content: object) -> str:
+    """Some providers send a list of parts; those that are no text, such as thinking, are not for the answer."""
+    if not isinstance(content, list) or not all(isinstance(part, Mapping) for part in content):
+        raise bad_upstream()
+    texts = (part.get("text") for part in content if part.get("type") == "text")
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _reported_error(data: bytes) -> UpstreamError:
@@ -190,4 +195,4 @@ def _reported_error(data: bytes) -> UpstreamError:
     except UpstreamError:
         return in_band(None)
     nested = value.get("error") if isinstance(value, Mapping) else None
-    return in_band(_error_code(nested or value))
+    return in_band(nested or value)

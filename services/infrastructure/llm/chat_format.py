@@ -10,10 +10,11 @@ import msgspec
 from services.domain.errors import InvalidArgumentError
 from services.domain.message import Message, MessageToolCall, Role
 from services.domain.model_exchange import ModelRequest, ToolSpec
+from services.infrastructure.llm.profiles import RequestShape
 
 
-def message_to_chat(message: Message) -> dict[str, object]:
-    """The message as a provider expects it. Agent, reasoning, metadata and bookkeeping stay here."""
+def message_to_chat(message: Message, *, echo_reasoning: bool = False) -> dict[str, object]:
+    """The message as a provider expects it. Agent, metadata and bookkeeping stay here, and reasoning unless echoed."""
     # Providers want null, not an empty string, beside tool calls.
     entry: dict[str, object] = {"role": message.role.value, "content": message.content or None}
     if message.name is not None:
@@ -25,6 +26,8 @@ def message_to_chat(message: Message) -> dict[str, object]:
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments_json}}
             for call in message.tool_calls
         ]
+        if echo_reasoning:
+            entry["reasoning_content"] = message.reasoning
     return entry
 
 
@@ -64,23 +67,24 @@ def message_from_chat(entry: Mapping[str, object], *, message_id: str, create_ti
     )
 
 
-def request_body(request: ModelRequest, default_model: str) -> bytes:
-    """The JSON body of one streamed completion."""
-    messages = [message_to_chat(message) for message in request.messages]
+def request_body(request: ModelRequest, model: str, shape: RequestShape) -> bytes:
+    """The JSON body of one streamed completion by this model, whatever model the request names."""
+    messages = [message_to_chat(message, echo_reasoning=shape.echo_reasoning) for message in request.messages]
     if request.system_prompt:
         messages.insert(0, {"role": Role.SYSTEM.value, "content": request.system_prompt})
     body: dict[str, object] = {
-        "model": request.model or default_model,
+        "model": model,
         "messages": messages,
         "stream": True,
-        "stream_options": {"include_usage": True},
     }
+    if shape.usage_option:
+        body["stream_options"] = {"include_usage": True}
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
-    if request.temperature is not None:
+    if request.temperature is not None and shape.temperature:
         body["temperature"] = request.temperature
     if request.max_tokens is not None:
-        body["max_tokens"] = request.max_tokens
+        body[shape.token_limit] = request.max_tokens
     return msgspec.json.encode(body)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -14,8 +16,15 @@ from services.domain.model_exchange import ModelError
 
 MAX_RETRY_AFTER = 60.0
 
+_TRANSIENT_STATUS = frozenset({429, 500, 502, 503, 504, 529})
 _RETRYABLE_CLIENT_STATUS = frozenset({408, 409, 425, 429})
 _HOPELESS_SERVER_STATUS = frozenset({501, 505})
+_MAX_COMPLAINT = 2000
+# OpenAI, llama.cpp, vLLM, LiteLLM and those behind it; there is no common code for it.
+_TOO_LONG = re.compile(
+    "context_length_exceeded|exceed_context_size|ContextWindowExceeded|maximum context length|prompt is too long",
+    re.IGNORECASE,
+)
 
 
 class FailureKind(StrEnum):
@@ -29,10 +38,18 @@ class FailureKind(StrEnum):
     IN_BAND = "in_band"
     BAD_UPSTREAM = "bad_upstream"
     TOO_LARGE = "too_large"
+    CIRCUIT_OPEN = "circuit_open"
+
+
+_NO_CONTACT = frozenset({FailureKind.CONNECTION, FailureKind.TIMEOUT, FailureKind.STALLED})
 
 
 class UpstreamError(ModelError):
-    """A ModelError that also says its kind and, if the provider gave one, the status (HTTP, or the in-band code)."""
+    """A ModelError that also says its kind and, if the provider gave one, the status (HTTP, or the in-band code).
+
+    `complaint` is what the provider wrote about a request it refused: for changing the request, never for anybody's
+    eyes.
+    """
 
     def __init__(
         self,
@@ -43,10 +60,39 @@ class UpstreamError(ModelError):
         reason: ErrorReason = ErrorReason.LLM_UNAVAILABLE,
         retry_after: float | None = None,
         status: int | None = None,
+        complaint: str = "",
     ) -> None:
         super().__init__(message, retryable=retryable, reason=reason, retry_after=retry_after)
         self.kind = kind
         self.status = status
+        self.complaint = complaint
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may well succeed in a few seconds, so that the runtime itself asks again.
+
+        What is retryable without this is for the caller to decide: a person, who resumes the turn.
+        """
+        if not self.retryable:
+            return False
+        return self.kind in _NO_CONTACT or self.status in _TRANSIENT_STATUS or self._unexplained
+
+    @property
+    def blames_route(self) -> bool:
+        """Whether it is a sign that nobody gets an answer there; otherwise it may be due to this one question."""
+        if self.status is not None:
+            return self.status >= 500
+        return self.kind in _NO_CONTACT or self.kind is FailureKind.TRUNCATED or self._unexplained
+
+    @property
+    def worth_asking_elsewhere(self) -> bool:
+        """Whether another route may answer the same question."""
+        return self.retryable or self.reason is ErrorReason.LLM_UNAVAILABLE
+
+    @property
+    def _unexplained(self) -> bool:
+        """An error told inside a stream without any code counts as the provider's own."""
+        return self.kind is FailureKind.IN_BAND and self.status is None and self.retryable
 
 
 def stalled() -> UpstreamError:
@@ -79,12 +125,23 @@ def too_large(what: str) -> UpstreamError:
     )
 
 
+def circuit_open(seconds: float) -> UpstreamError:
+    """Every route has failed several times in a row, and none may be asked for so long."""
+    return UpstreamError(
+        FailureKind.CIRCUIT_OPEN, "the model is away; it is not asked for now", retryable=True, retry_after=seconds
+    )
+
+
 def rejected_status(
-    status: int, *, code: str | None = None, retry_after: float | None = None, kind: FailureKind = FailureKind.STATUS
+    status: int,
+    *,
+    complaint: str = "",
+    retry_after: float | None = None,
+    kind: FailureKind = FailureKind.STATUS,
 ) -> UpstreamError:
-    """The error for a status that is no success; `code` is the provider's own word for it, if it said one."""
+    """The error for a status that is no success; `complaint` is what the provider wrote about it."""
     reason, retryable = ErrorReason.LLM_UNAVAILABLE, False
-    if code == "context_length_exceeded":
+    if 400 <= status < 500 and status != 429 and _TOO_LONG.search(complaint):
         reason, message = ErrorReason.CONTEXT_FULL, "the conversation is longer than the model can read"
     elif status in _RETRYABLE_CLIENT_STATUS or (status >= 500 and status not in _HOPELESS_SERVER_STATUS):
         retryable = True
@@ -98,19 +155,40 @@ def rejected_status(
     else:
         reason, message = ErrorReason.LLM_BAD_RESPONSE, "the model provider rejected the request"
     return UpstreamError(
-        kind, message, retryable=retryable, reason=reason, retry_after=retry_after if retryable else None, status=status
+        kind,
+        message,
+        retryable=retryable,
+        reason=reason,
+        retry_after=retry_after if retryable else None,
+        status=status,
+        complaint=complaint,
     )
 
 
-def in_band(code: object) -> UpstreamError:
-    """The error for one reported inside a stream that began as a success; a code that says nothing is worth a retry."""
+def in_band(error: object) -> UpstreamError:
+    """The error for one reported inside a stream that began as a success: an object with `code` or `status`, or text.
+
+    One that says nothing is worth a retry.
+    """
+    complaint = complaint_of(error)
+    code = error.get("code") or error.get("status") if isinstance(error, Mapping) else None
     if isinstance(code, str) and code.isascii() and code.isdigit():
         code = int(code[:4])
     if isinstance(code, int) and 400 <= code <= 599:
-        return rejected_status(code, kind=FailureKind.IN_BAND)
-    if code == "context_length_exceeded":
-        return rejected_status(400, code=code, kind=FailureKind.IN_BAND)
+        return rejected_status(code, complaint=complaint, kind=FailureKind.IN_BAND)
+    if _TOO_LONG.search(complaint):
+        return rejected_status(400, complaint=complaint, kind=FailureKind.IN_BAND)
     return UpstreamError(FailureKind.IN_BAND, "the model provider reported an error", retryable=True)
+
+
+def complaint_of(error: object) -> str:
+    """What an error object of a provider says, in whichever of the usual fields; the beginning of a long text."""
+    if isinstance(error, str):
+        return error[:_MAX_COMPLAINT]
+    if not isinstance(error, Mapping):
+        return ""
+    said = (error.get(name) for name in ("code", "type", "param", "message"))
+    return " ".join(text[:_MAX_COMPLAINT] for text in said if isinstance(text, str))
 
 
 _CONNECTION_LOST = (FailureKind.CONNECTION, "the connection to the model provider was lost", True)

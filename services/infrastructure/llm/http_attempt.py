@@ -1,4 +1,4 @@
-"""One HTTP request for one streamed answer, from sending it to closing it: what retries and breakers will wrap."""
+"""One HTTP request for one streamed answer, from sending it to closing it: what retries and circuits are around."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from services.infrastructure.llm.bounded_json import decode_json
 from services.infrastructure.llm.failures import (
     UpstreamError,
     bad_upstream,
+    complaint_of,
     parse_retry_after,
     rejected_status,
     too_large,
@@ -137,13 +138,12 @@ async def _rejection(response: httpx.Response, timer: StreamTimer) -> UpstreamEr
     with suppress(UpstreamError):
         body = await _read_all(response, timer, _MAX_ERROR_BYTES)
     _log.debug("the model provider answered %d: %r", response.status_code, body[:1024])
-    code = None
+    complaint = ""
     with suppress(UpstreamError):
-        error = decode_json(body)
-        if isinstance(error, dict) and isinstance(error.get("error"), dict):
-            code = error["error"].get("code")
+        said = decode_json(body)
+        complaint = complaint_of(said.get("error") or said) if isinstance(said, dict) else ""
     retry_after = parse_retry_after(response.headers.get("retry-after"))
-    return rejected_status(response.status_code, code=code, retry_after=retry_after)
+    return rejected_status(response.status_code, complaint=complaint, retry_after=retry_after)
 
 
 def _is_identity(response: httpx.Response) -> bool:

@@ -27,10 +27,13 @@ AGENT = "coder"
 ROUTER = "orchestrator"
 
 
-def script(chunk_delay: float, words: int) -> tuple[Reply, ...]:
-    """Replies for any number of turns of every kind; an answer has so many words, each after so many seconds."""
+def script(chunk_delay: float, words: int, *, silent: bool = False) -> tuple[Reply, ...]:
+    """Replies for any number of turns of every kind; an answer has so many words, each after so many seconds.
+
+    With `silent`, calls of tools come without any words before them.
+    """
     answer = text(" ".join(f"word{n}" for n in range(words)), chunk_delay=chunk_delay)
-    opening = text("Let me look at it.", chunk_delay=chunk_delay)
+    opening = () if silent else (text("Let me look at it.", chunk_delay=chunk_delay),)
     route = json.dumps({"agent": AGENT, "confidence": "high", "reason": "scripted"})
 
     def asked(kind: Kind) -> When:
@@ -40,8 +43,8 @@ def script(chunk_delay: float, words: int) -> tuple[Reply, ...]:
     write = call("write_file", {"path": "out.txt", "content": "x"}, id="write")
     return (
         reply(text(route, chunk_delay=chunk_delay), when=When(has_tools=False), repeat=True),
-        reply(opening, tool_calls(reads[0], chunk_delay=chunk_delay), when=asked(Kind.TOOL), repeat=True),
-        reply(opening, tool_calls(*reads, chunk_delay=chunk_delay), when=asked(Kind.PARALLEL), repeat=True),
-        reply(opening, tool_calls(write, chunk_delay=chunk_delay), when=asked(Kind.APPROVAL), repeat=True),
+        reply(*opening, tool_calls(reads[0], chunk_delay=chunk_delay), when=asked(Kind.TOOL), repeat=True),
+        reply(*opening, tool_calls(*reads, chunk_delay=chunk_delay), when=asked(Kind.PARALLEL), repeat=True),
+        reply(*opening, tool_calls(write, chunk_delay=chunk_delay), when=asked(Kind.APPROVAL), repeat=True),
         reply(answer, repeat=True),
     )

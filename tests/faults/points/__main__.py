@@ -11,8 +11,9 @@ from tests.faults.points.matrix import row_02
 from tests.faults.points.row_15 import row_15
 from tests.faults.points.row_16 import row_16
 from tests.faults.points.row_17 import row_17
+from tests.faults.points.row_27 import row_27
 
-ROWS = {2: row_02, 15: row_15, 16: row_16, 17: row_17}
+ROWS = {2: row_02, 15: row_15, 16: row_16, 17: row_17, 27: row_27}
 
 
 def main() -> int:

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.faults.points.nursery import Nursery
-from tests.faults.points.program import DIRECTORY
+from tests.faults.points.serving import DIRECTORY
 
+_SERVING = "tests.faults.points.serving"
 _START_SECONDS = 60.0
 _VAIN_STARTS = 4
 
@@ -77,7 +78,7 @@ class FailingServer:
     async def _keep_running(self) -> None:
         while True:
             arguments = ("serve", "--port-file", str(self._port_file))
-            pid = self._pid = await self._nursery.start(arguments, self._environment, self.log)
+            pid = self._pid = await self._nursery.start(_SERVING, arguments, self.log, self._environment)
             self.starts += 1
             try:
                 self.exit_codes.append(await self._nursery.ended(pid))

@@ -1,4 +1,4 @@
-"""Every RPC that changes something: how to bring a session to where it may be called, how to call it, what it leaves."""
+"""Every RPC that changes something: where it may be called, how to call it, and what it leaves."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_runtime.v1 import approval_pb2, input_pb2, session_history_pb2
-from agent_runtime.v1.session_pb2 import Session
+from agent_runtime.v1.session_pb2 import SESSION_STATE_ACTIVE, Session
 from tests.faults.points.flows import Scene
 from tests.support.runtime_client import Event, RuntimeClient, kinds
 
 Call = Callable[[RuntimeClient, bool], Awaitable[Any]]
 """The call under one request id; with True its body is another one. What it returns is comparable."""
+
+
+class SilentStreamError(Exception):
+    """The events of a running turn did not come in time."""
+
 
 REQUEST_ID = "the-request"
 
@@ -130,7 +135,12 @@ async def _cancelling(scene: Scene) -> Call:
 
 async def _talking(scene: Scene) -> Call:
     await scene.create()
-    return lambda client, other: client.ask(scene.session_id, "two" if other else "one", request_id=REQUEST_ID)
+
+    async def call(client: RuntimeClient, other: bool) -> list[Event]:
+        sent = input_pb2.UserMessage(text="two" if other else "one")
+        return await _read(client, scene.session_id, user_message=sent)
+
+    return call
 
 
 async def _giving_results(scene: Scene) -> Call:
@@ -192,8 +202,12 @@ async def _pending(scene: Scene) -> approval_pb2.Approval:
 
 
 async def _read(client: RuntimeClient, session_id: str, **content: Any) -> list[Event]:
-    stream = client.send_input(session_id, request_id=REQUEST_ID, **content)
-    return [item.event async for item in stream]
+    events = []
+    async for item in client.send_input(session_id, request_id=REQUEST_ID, **content):
+        if not item.HasField("event"):
+            raise SilentStreamError(f"a stream said {item.WhichOneof('item')} where events were due")
+        events.append(item.event)
+    return events
 
 
 MUTATIONS: Mapping[str, Mutation] = {
@@ -206,7 +220,7 @@ MUTATIONS: Mapping[str, Mutation] = {
         "SessionService/ActivateSession",
         "activate_session",
         _activating,
-        _events("session_state_changed", lambda event: not event.session_state_changed.reason),
+        _events("session_state_changed", lambda event: event.session_state_changed.state == SESSION_STATE_ACTIVE),
     ),
     "delete": Mutation("SessionService/DeleteSession", "delete_session", _deleting, _deletions),
     "clear": Mutation("SessionService/ClearMessages", "clear_messages", _clearing, _events("messages_cleared")),

@@ -1,4 +1,4 @@
-"""The test's end of the process that servers are forked from."""
+"""The test's end of the process that others are forked from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PROJECT = Path(__file__).parents[3]
 
 
 class Nursery:
-    """Starts servers; one at a time is being started."""
+    """Starts processes; one at a time is being started."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -22,9 +22,11 @@ class Nursery:
         self._ends: dict[int, asyncio.Future[int]] = {}
         self._starting = asyncio.Lock()
 
-    async def start(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
-        """The id of a new server process."""
-        told = {"arguments": list(arguments), "environment": dict(environment), "log": str(log)}
+    async def start(
+        self, module: str, arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    ) -> int:
+        """The id of a new process that runs `main` of a module and writes to `log`."""
+        told = {"module": module, "arguments": list(arguments), "environment": environment or {}, "log": str(log)}
         assert self._process.stdin is not None
         async with self._starting:
             self._process.stdin.write(f"{json.dumps(told)}\n".encode())

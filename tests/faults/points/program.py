@@ -1,7 +1,8 @@
-"""Runs servers with failpoints quickly: one process imports everything once and is forked for each server.
+"""Starts processes quickly: one imports everything once and is forked for each, which a row of kills needs often.
 
-It reads one JSON object a line: `{"arguments", "environment", "log"}` starts a server with these arguments. It answers
-`{"started": pid}`, and `{"ended": pid, "code": …}` when one is gone. When its input ends, it kills them all.
+It reads one JSON object a line: `{"module", "arguments", "environment", "log"}` starts a process that runs `main` of
+the module. It answers `{"started": pid}`, and `{"ended": pid, "code": …}` when one is gone. When its input ends, it
+kills them all.
 """
 
 from __future__ import annotations
@@ -11,11 +12,8 @@ import json
 import os
 import signal
 import sys
-from pathlib import Path
-
-from tests.faults.points.failpoints import Failpoints
-
-DIRECTORY = "FAILPOINTS_DIRECTORY"
+import traceback
+from typing import Any, NoReturn
 
 # What takes long to import. gRPC is not among it: a process that has it must not be forked.
 _PRELOADED = (
@@ -30,12 +28,13 @@ _PRELOADED = (
     "services.infrastructure.persistence.read_model",
     "services.infrastructure.persistence.session_store",
     "services.infrastructure.tools",
+    "tests.support.storage",
     "uvloop",
 )
 
 
 def main() -> None:
-    """Starts servers as it is told."""
+    """Starts processes as it is told."""
     for name in _PRELOADED:
         importlib.import_module(name)
     if "grpc" in sys.modules:
@@ -47,7 +46,7 @@ def main() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
         pid = os.fork()
         if pid == 0:
-            _serve(json.loads(line))
+            _run(json.loads(line))
         living.add(pid)
         _say({"started": pid})
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
@@ -69,31 +68,21 @@ def _say(answer: dict[str, int]) -> None:
     os.write(1, f"{json.dumps(answer)}\n".encode())
 
 
-def _serve(told: dict[str, object]) -> None:
-    """The forked process: the server's own command, its points wired in; never returns."""
+def _run(told: dict[str, Any]) -> NoReturn:
+    """The forked process; it writes to its log, and ends with the code of what it runs."""
     code = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-        log = os.open(str(told["log"]), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        log = os.open(told["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         for stream, target in ((os.open(os.devnull, os.O_RDONLY), 0), (log, 1), (log, 2)):
             os.dup2(stream, target)
-        environment, arguments = told["environment"], told["arguments"]
-        assert isinstance(environment, dict)
-        assert isinstance(arguments, list)
-        os.environ.update(environment, GRPC_VERBOSITY="NONE")
-        from tests.faults.points.wiring import install
-
-        install(Failpoints(Path(os.environ[DIRECTORY])))
-        from server.cli import app
-
-        app(arguments, standalone_mode=False)
+        os.environ.update(told["environment"])
+        importlib.import_module(told["module"]).main(told["arguments"])
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:
-        import traceback
-
         traceback.print_exc()
     finally:
         sys.stderr.flush()

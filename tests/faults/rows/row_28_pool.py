@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import asyncpg
+import grpc
 
 from devtools.scripted_model import gate, reply, text
 from tests.faults.harness.caller import Caller
@@ -17,6 +18,7 @@ ROW = 28
 REDUCED, FULL = 4, 60
 _TURNS = 100
 _POOL = 5
+_AT_ONCE = 10
 _OWNER = "waiting"
 # A connection that somebody holds: it is in a transaction and does nothing, or has worked on one thing for long.
 _HELD = """
@@ -35,8 +37,11 @@ async def run(seconds: int, seed: int) -> Verdict:
             session = await client.new_session(session_id=f"s{number}", agent="universal")
             await read_until(client.send(session.id, "go"), said("before "))
 
-        for start in range(0, _TURNS, 10):
-            await asyncio.gather(*(begin(number) for number in range(start, start + 10)))
+        try:
+            for start in range(0, _TURNS, _AT_ONCE):
+                await asyncio.gather(*(begin(number) for number in range(start, start + _AT_ONCE)))
+        except grpc.aio.AioRpcError as error:
+            return Verdict(ROW, seed, (), (f"a turn could not begin while others wait: {error.details()}",))
         await w.model.held("model", at_least=_TURNS)
         held, unary = await asyncio.gather(_held(w, seconds), _unary(w, seconds))
         await w.model.release("model")

@@ -40,6 +40,12 @@ class TestText:
         assert fragments == [ReasoningFragment("hm "), ReasoningFragment("well"), TextFragment("yes")]
         assert (whole.text, whole.reasoning) == ("yes", "hm well")
 
+    def test_text_in_parts_is_joined_and_thinking_left_out(self) -> None:
+        parts = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+        fragments, whole = parse([delta({"content": parts}), delta({"content": parts[:1]}), finish()])
+        assert fragments == [TextFragment("ab")]
+        assert whole.text == "ab"
+
     def test_nothing_is_not_a_fragment(self) -> None:
         nothing = [
             delta({"role": "assistant", "content": None}),
@@ -145,6 +151,7 @@ class TestErrors:
             (event({"error": {"message": "boom", "code": None}}), True, ErrorReason.LLM_UNAVAILABLE),
             (event({"error": "boom"}), True, ErrorReason.LLM_UNAVAILABLE),
             (event({"error": {"code": "context_length_exceeded"}}), False, ErrorReason.CONTEXT_FULL),
+            (event({"error": {"code": 400, "type": "exceed_context_size_error"}}), False, ErrorReason.CONTEXT_FULL),
             (event({"object": "error", "message": "boom", "code": 400}), False, ErrorReason.LLM_BAD_RESPONSE),
             (b'event: error\ndata: {"message":"boom","code":503}\n\n', True, ErrorReason.LLM_UNAVAILABLE),
             (b"event: error\ndata: boom\n\n", True, ErrorReason.LLM_UNAVAILABLE),
@@ -172,6 +179,7 @@ class TestErrors:
             event({"choices": [7]}),
             delta(7),
             delta({"content": 7}),
+            delta({"content": ["a"]}),
             delta({"tool_calls": 7}),
             delta({"tool_calls": [7]}),
             delta({"tool_calls": [{"index": 0, "function": 7}]}),

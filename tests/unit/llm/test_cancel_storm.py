@@ -11,6 +11,7 @@ from services.domain.model_exchange import ModelAnswer
 from services.infrastructure.llm import OpenAiModelClient, OpenAiSettings
 from services.infrastructure.llm.failures import UpstreamError
 from tests.unit.llm.asking import question
+from tests.unit.llm.circuits import patient_circuits
 
 POOL = 10
 CANCELS = 400
@@ -22,7 +23,7 @@ async def test_the_pool_survives_400_cancels() -> None:
     chatter = reply(text("word " * 40, chunk_delay=0.002), repeat=True)
     async with running_scripted_model(chatter) as model:
         settings = OpenAiSettings(model.url, "m", connect_timeout=5, max_connections=POOL)
-        async with aclosing(OpenAiModelClient(settings)) as client:
+        async with aclosing(OpenAiModelClient(settings, patient_circuits())) as client:
 
             async def one_stream() -> None:
                 async with client.stream(question()) as events:

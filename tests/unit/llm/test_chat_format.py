@@ -13,6 +13,7 @@ from services.domain.errors import InvalidArgumentError
 from services.domain.message import Message, MessageToolCall, Role
 from services.domain.model_exchange import ModelRequest, ToolSpec
 from services.infrastructure.llm.chat_format import message_from_chat, message_to_chat, request_body
+from services.infrastructure.llm.profiles import RequestShape
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -36,7 +37,7 @@ def test_a_message_comes_back_as_it_was(message: Message) -> None:
 
 @given(st.lists(messages, max_size=5))
 def test_a_request_keeps_order_and_text(history: list[Message]) -> None:
-    body = json.loads(request_body(ModelRequest(tuple(history), "", "c", "p"), "m"))
+    body = json.loads(request_body(ModelRequest(tuple(history), "", "c", "p"), "m", RequestShape()))
     assert [message_from_chat(e, message_id="m", create_time=NOW) for e in body["messages"]] == history
 
 
@@ -53,7 +54,7 @@ def test_a_full_request() -> None:
         max_tokens=7,
     )
     function = {"name": "read", "description": "reads", "parameters": {"type": "object"}}
-    assert json.loads(request_body(asked, "small")) == {
+    assert json.loads(request_body(asked, "big", RequestShape())) == {
         "model": "big",
         "messages": [{"role": "system", "content": "be kind"}, {"role": "user", "content": "hi"}],
         "stream": True,
@@ -62,6 +63,18 @@ def test_a_full_request() -> None:
         "temperature": 0.0,
         "max_tokens": 7,
     }
+
+
+def test_a_provider_gets_only_what_it_takes() -> None:
+    thought = Message("1", Role.ASSISTANT, "", NOW, reasoning="hm", tool_calls=(MessageToolCall("a", "read", "{}"),))
+    said = Message("2", Role.ASSISTANT, "yes", NOW, reasoning="hm")
+    asked = ModelRequest((thought, said), "", "c", "p", temperature=0.0, max_tokens=7)
+    shape = RequestShape(
+        echo_reasoning=True, usage_option=False, temperature=False, token_limit="max_completion_tokens"
+    )
+    body = json.loads(request_body(asked, "m", shape))
+    assert set(body) == {"model", "messages", "stream", "max_completion_tokens"}
+    assert [entry.get("reasoning_content") for entry in body["messages"]] == ["hm", None]
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,13 @@ def test_statuses(status: int, retryable: bool) -> None:
 
 
 def test_a_conversation_too_long_is_told_apart() -> None:
-    assert rejected_status(400, code="context_length_exceeded").reason is ErrorReason.CONTEXT_FULL
+    for complaint in (
+        "context_length_exceeded",
+        "This model's maximum context length is 4096 tokens",
+        "exceed_context_size_error the request exceeds the available context size",
+        "litellm.ContextWindowExceededError: prompt is too long",
+    ):
+        assert rejected_status(400, complaint=complaint).reason is ErrorReason.CONTEXT_FULL
     assert rejected_status(400).reason is ErrorReason.LLM_BAD_RESPONSE
 
 

@@ -41,18 +41,21 @@ from services.domain.model_exchange import (
     ToolCallFragment,
     Usage,
 )
-from services.infrastructure.llm import OpenAiModelClient, OpenAiSettings
+from services.infrastructure.llm import OpenAiModelClient, OpenAiSettings, RetrySettings
 from services.infrastructure.llm.failures import FailureKind, UpstreamError
 from tests.unit.llm import wire
 from tests.unit.llm.asking import NOW, question
+from tests.unit.llm.circuits import patient_circuits
 
 KEY = "sk-canary-key"
 
 
 @asynccontextmanager
 async def client_of(url: str, **settings: float) -> AsyncIterator[OpenAiModelClient]:
-    client = OpenAiModelClient(OpenAiSettings(base_url=url, model="small", api_key=KEY, **settings))  # type: ignore[arg-type]
-    async with aclosing(client):
+    """A client that asks once."""
+    once = RetrySettings(attempts=1)
+    chosen = OpenAiSettings(base_url=url, model="small", api_key=KEY, retry=once, **settings)  # type: ignore[arg-type]
+    async with aclosing(OpenAiModelClient(chosen, patient_circuits())) as client:
         yield client
 
 
@@ -219,7 +222,7 @@ class TestFailure:
     @pytest.mark.parametrize("url", ["", "ftp://127.0.0.1/v1", "127.0.0.1/v1", "http:///v1", "http://[::1/v1"])
     async def test_an_address_that_is_none_is_refused_at_once(self, url: str) -> None:
         with pytest.raises(ValueError, match="base_url"):
-            OpenAiModelClient(OpenAiSettings(base_url=url, model="small"))
+            OpenAiModelClient(OpenAiSettings(base_url=url, model="small"), patient_circuits())
 
     async def test_no_http_at_all(self) -> None:
         async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
