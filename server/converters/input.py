@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from agent_runtime.v1 import approval_pb2, input_pb2
 from server.converters import limits
 from server.converters.approval import DECISIONS_BY_WIRE
 from server.converters.checks import Checks
+from server.converters.times import to_timestamp
 from services.domain.approval import Decision
-from services.domain.input import ApprovalDecision, FollowupAnswer, ToolResult, ToolResults, UserMessage
+from services.domain.input import (
+    ApprovalDecision,
+    BusyPolicy,
+    FollowupAnswer,
+    Input,
+    ToolResult,
+    ToolResults,
+    UserMessage,
+)
+
+_POLICIES_ON_WIRE: Mapping[BusyPolicy, input_pb2.BusyPolicy.ValueType] = {
+    BusyPolicy.REJECT: input_pb2.BUSY_POLICY_REJECT,
+    BusyPolicy.QUEUE: input_pb2.BUSY_POLICY_QUEUE,
+    BusyPolicy.STEER: input_pb2.BUSY_POLICY_STEER,
+    BusyPolicy.INTERRUPT: input_pb2.BUSY_POLICY_INTERRUPT,
+}
 
 
 def from_user_message(checks: Checks, wire: input_pb2.UserMessage, *, max_text_bytes: int) -> UserMessage:
@@ -89,3 +107,24 @@ def from_followup_answer(checks: Checks, wire: input_pb2.FollowupAnswer, *, max_
     else:
         checks.wrong("followup_answer.answer", "exactly one of option_id and text is required")
     return FollowupAnswer(wire.followup_id, text=wire.text)
+
+
+def to_pending_input(
+    session_id: str, pending: Input, place: int, *, max_bytes: int | None = None
+) -> input_pb2.PendingInput:
+    """A message that waits, at that place of the queue; its text cut to so many bytes of UTF-8."""
+    message = pending.message or UserMessage("")
+    text = message.text if max_bytes is None else message.text.encode()[:max_bytes].decode(errors="ignore")
+    wire = input_pb2.PendingInput(
+        id=pending.id,
+        session_id=session_id,
+        user_message=input_pb2.UserMessage(text=text),
+        busy_policy=_POLICIES_ON_WIRE[message.busy_policy],
+        queue_position=place,
+        request_id=pending.request_id,
+        submitted_by=pending.principal,
+        create_time=to_timestamp(pending.create_time),
+    )
+    if message.agent is not None:
+        wire.user_message.agent = message.agent
+    return wire

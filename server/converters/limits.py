@@ -7,6 +7,8 @@ import re
 from services.domain.policies.titles import MAX_TITLE_LENGTH
 
 USER_MESSAGE_BYTES = 256 * 1024
+# Of a message that waits, in a snapshot.
+PENDING_INPUT_IN_SNAPSHOT_BYTES = 4 * 1024
 TITLE_CHARACTERS = MAX_TITLE_LENGTH
 DESCRIPTION_CHARACTERS = 2_000
 REASON_CHARACTERS = 500

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -20,6 +21,23 @@ class InputKind(StrEnum):
     RESUME = "RESUME"
 
 
+class BusyPolicy(StrEnum):
+    """What a user message does while a turn is active that it does not answer."""
+
+    REJECT = "REJECT"
+    QUEUE = "QUEUE"
+    STEER = "STEER"
+    INTERRUPT = "INTERRUPT"
+
+
+class InputState(StrEnum):
+    """PENDING inputs wait and have not entered the history; the others are final."""
+
+    PENDING = "PENDING"
+    TAKEN = "TAKEN"
+    WITHDRAWN = "WITHDRAWN"
+
+
 class Disposition(StrEnum):
     """What became of an input when it was accepted."""
 
@@ -35,6 +53,7 @@ class UserMessage:
 
     text: str
     agent: str | None = None
+    busy_policy: BusyPolicy = BusyPolicy.REJECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +93,12 @@ class FollowupAnswer:
     text: str | None = None
 
 
-InputContent = UserMessage | ToolResults | ApprovalDecision | FollowupAnswer
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on with the work of the last turn, which failed in a way that allows it."""
+
+
+InputContent = UserMessage | ToolResults | ApprovalDecision | FollowupAnswer | Resume
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +112,11 @@ class RejectedToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One accepted input. `accepted_sequence` is the number of its InputAccepted event."""
+    """One accepted input. `accepted_sequence` is the number of its InputAccepted event.
+
+    `turn_id` is the turn it belongs to; while it is PENDING that is empty for one that waits for a turn of its own.
+    `message` is what a PENDING one will say. `taken_sequence` is where the log says that it was taken or withdrawn.
+    """
 
     id: str
     request_id: str
@@ -98,3 +126,17 @@ class Input:
     principal: str
     accepted_sequence: int
     create_time: datetime
+    state: InputState = InputState.TAKEN
+    message: UserMessage | None = None
+    taken_sequence: int = 0
+    correlation_id: str = ""
+
+    @property
+    def steers(self) -> bool:
+        """Whether it waits for the next model call rather than for a turn of its own."""
+        return self.message is not None and self.message.busy_policy is BusyPolicy.STEER
+
+
+def in_turn(pending: Iterable[Input]) -> list[Input]:
+    """Messages that wait, in the order they will be taken: those that steer first."""
+    return sorted(pending, key=lambda waiting: (not waiting.steers, waiting.accepted_sequence))

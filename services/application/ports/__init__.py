@@ -17,6 +17,7 @@ from services.application.ports.tools import SchemaValidator, ToolCatalog
 from services.application.ports.views import (
     AgentUsage,
     ApprovalView,
+    InputProgress,
     Page,
     PageKey,
     SessionFilter,
@@ -43,6 +44,7 @@ __all__ = [
     "Housekeeping",
     "IdempotencyKey",
     "Incarnation",
+    "InputProgress",
     "Leases",
     "LogPage",
     "LogWriter",

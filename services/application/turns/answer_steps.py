@@ -10,14 +10,9 @@ from datetime import timedelta
 from services.application.turns.batch_order import go_on
 from services.application.turns.call_policy import Judgement
 from services.application.turns.settling import settle, settle_all
+from services.application.turns.turn_flow import end_turn, fail_turn
 from services.application.turns.turn_limits import TurnLimits
-from services.application.turns.turn_state import (
-    attempt_of,
-    end_turn,
-    fail_turn,
-    keep_partial_text,
-    running_turn,
-)
+from services.application.turns.turn_state import attempt_of, keep_partial_text, running_turn
 from services.domain.agent_context import SwitchSource
 from services.domain.approval import Approval, Decision
 from services.domain.errors import ErrorReason, SameAgentError, SwitchLimitError

@@ -10,11 +10,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.application.turns.settling import settle, settle_all, withdraw_approval
+from services.application.turns.turn_flow import call_model_again, end_turn
 from services.application.turns.turn_limits import TurnLimits
-from services.application.turns.turn_state import end_turn, pause_turn, reserve_model_call
+from services.application.turns.turn_state import pause_turn
 from services.domain.model_exchange import FinishReason
 from services.domain.policies.tool_ordering import CallKind, CallOutcome, CallPlan, order_calls, plan_call
-from services.domain.session_change import HeadMove, SessionChange
+from services.domain.session_change import SessionChange
 from services.domain.session_events import (
     ExecutionMode,
     RequestedToolCall,
@@ -146,6 +147,5 @@ def _is_waiting(call: ToolCall) -> bool:
 
 def _call_model_again(change: SessionChange, turn: Turn, limits: TurnLimits, cause: TurnResumeCause | None) -> None:
     settle_all(change, turn, "not run")  # nothing waits any more; a guard, so that no answer can leave a pair open
-    if reserve_model_call(change, turn, limits) and cause is not None and change.turn is not None:
+    if call_model_again(change, turn, limits) and cause is not None and change.turn is not None:
         change.append(TurnResumed(change.turn.agent, cause), turn_id=turn.id)
-        change.head_move = HeadMove.CLAIM

@@ -50,6 +50,9 @@ def write(
     """Writes what the change staged; returns its events with their numbers. The head row is locked by the caller."""
     if change.removal is not Removal.NOTHING:
         _remove(connection, head, change.removal)
+    if change.ended_turn is not None:
+        # Before everything else: the turn that follows it is active too, and a session has one such turn at a time.
+        _update_turn(connection, head, change.ended_turn)
     batch = StatementBatch()
     batch.update(_of(session_heads, head).values(_head_values(head, change, incarnation=incarnation, is_step=is_step)))
     events = add_events(
@@ -105,16 +108,28 @@ def _add_state(batch: StatementBatch, head: Head, change: SessionChange) -> None
     batch.insert(agent_switches, [switch_values(head.session_key, switch) for switch in change.switches])
     if change.client_tools is not None:
         batch.update(_of(client_tools, head).values(client_tools_values(change.client_tools)))
-    batch.insert(inputs, [_input_values(head, accepted) for accepted in change.inputs])
+    _add_inputs(batch, head, change)
 
 
 def _add_turn(batch: StatementBatch, head: Head, change: SessionChange, turn: Turn) -> None:
     if change.loaded.turn is not None and change.loaded.turn.id == turn.id:
         batch.update(_of(turns, head).where(turns.c.turn_id == turn.id).values(turn_values(turn)))
     else:
-        number = change.inputs[-1].accepted_sequence
+        number = change.inputs[turn.input_id].taken_sequence
         row = {"session_key": head.session_key, "turn_id": turn.id, "number": number} | turn_values(turn)
         batch.insert(turns, [row])
+
+
+def _update_turn(connection: Connection, head: Head, turn: Turn) -> None:
+    connection.execute(_of(turns, head).where(turns.c.turn_id == turn.id).values(turn_values(turn)))
+
+
+def _add_inputs(batch: StatementBatch, head: Head, change: SessionChange) -> None:
+    known = {waiting.id for waiting in change.loaded.pending_inputs}
+    batch.insert(inputs, [_input_values(head, each) for each in change.inputs.values() if each.id not in known])
+    for each in change.inputs.values():
+        if each.id in known:
+            batch.update(_of(inputs, head).where(inputs.c.input_id == each.id).values(_input_values(head, each)))
 
 
 def _add_tool_calls(batch: StatementBatch, head: Head, change: SessionChange) -> None:
@@ -145,6 +160,8 @@ def _input_values(head: Head, accepted: Input) -> Values:
         "kind": accepted.kind,
         "disposition": accepted.disposition,
         "accepted_sequence": accepted.accepted_sequence,
+        "state": accepted.state,
+        "taken_sequence": accepted.taken_sequence,
         "body": codec.encode(accepted),
     }
 

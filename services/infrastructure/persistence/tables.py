@@ -171,7 +171,7 @@ turns = Table(
     metadata,
     _session_key(),
     Column("turn_id", String(64), nullable=False),
-    Column("number", RowId, nullable=False),  # the sequence of the event that started it: orders the turns of a session
+    Column("number", RowId, nullable=False),  # the sequence of its TurnStarted: orders the turns of a session
     Column("state", String(16), nullable=False),
     Column("agent", String(64), nullable=False),
     Column("model_calls", Integer, nullable=False),
@@ -236,8 +236,12 @@ inputs = Table(
     Column("kind", String(32), nullable=False),
     Column("disposition", String(16), nullable=False),
     Column("accepted_sequence", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    # Where the log says that it was taken or withdrawn; 0 while it waits.
+    Column("taken_sequence", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
     PrimaryKeyConstraint("session_key", "input_id"),
+    _partial_index("ix_inputs_pending", "session_key", "accepted_sequence", where="state = 'PENDING'"),
 )
 
 idempotency = Table(

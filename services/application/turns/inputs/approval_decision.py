@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from services.application.turns.batch_order import go_on
 from services.application.turns.call_policy import CallPolicy
-from services.application.turns.inputs.accepted_input import AcceptedInput, Sender, record_input
+from services.application.turns.inputs.accepted_input import AcceptedInput, Sender, place_of, record_input
 from services.application.turns.settling import resolve, settle
 from services.application.turns.turn_limits import TurnLimits
 from services.application.turns.turn_state import active_turn
@@ -19,7 +19,7 @@ from services.domain.errors import (
     ArgumentsHashMismatchError,
     InvalidArgumentError,
 )
-from services.domain.input import ApprovalDecision, Disposition, InputKind
+from services.domain.input import ApprovalDecision, Disposition, Input, InputKind
 from services.domain.message import MessageToolCall
 from services.domain.policies.tool_ordering import CallOutcome
 from services.domain.session_change import SessionChange
@@ -62,7 +62,7 @@ def accept_approval_decision(
         change.tool_calls[call.id] = _released(call, content)
     followup = turn.wait.followup if turn.wait is not None else None
     go_on(change, turn, limits, followup=followup, cause=TurnResumeCause.APPROVAL)
-    return accepted
+    return place_of(accepted)
 
 
 def _of_earlier(approval: Approval, content: ApprovalDecision) -> AcceptedInput:
@@ -91,7 +91,7 @@ def _check_edits(change: SessionChange, call: ToolCall, edited: str, policy: Cal
 
 
 def _resolve(
-    change: SessionChange, approval: Approval, content: ApprovalDecision, sender: Sender, accepted: AcceptedInput
+    change: SessionChange, approval: Approval, content: ApprovalDecision, sender: Sender, accepted: Input
 ) -> None:
     resolved = resolve(
         change,
@@ -105,8 +105,8 @@ def _resolve(
         resolved,
         feedback=content.feedback,
         edited_arguments_json=content.edited_arguments_json,
-        input_id=accepted.input_id,
-        accepted_sequence=accepted.sequence,
+        input_id=accepted.id,
+        accepted_sequence=accepted.accepted_sequence,
     )
 
 

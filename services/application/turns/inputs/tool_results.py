@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from services.application.turns.batch_order import go_on
-from services.application.turns.inputs.accepted_input import AcceptedInput, Sender, record_input
+from services.application.turns.inputs.accepted_input import AcceptedInput, Sender, place_of, record_input
 from services.application.turns.settling import settle
 from services.application.turns.turn_limits import TurnLimits
 from services.application.turns.turn_state import active_turn
 from services.domain.errors import RuntimeServiceError, ToolCallNotOpenError, ToolResultTooLargeError
-from services.domain.input import Disposition, InputKind, RejectedToolResult, ToolResult, ToolResults
+from services.domain.input import Disposition, Input, InputKind, RejectedToolResult, ToolResult, ToolResults
 from services.domain.policies.tool_ordering import CallOutcome
 from services.domain.policies.work_facts import work_after
 from services.domain.session_change import SessionChange
@@ -54,17 +54,17 @@ def accept_tool_results(
         return _of_earlier(repeats)
     turn = active_turn(change)
     rejected = [RejectedToolResult(call_id, error.reason, error.message) for call_id, error in errors]
-    accepted = record_input(change, sender, InputKind.TOOL_RESULTS, Disposition.CONTINUED, turn.id, rejected)
+    accepted = record_input(change, sender, InputKind.TOOL_RESULTS, Disposition.CONTINUED, turn.id, rejected=rejected)
     for call, result in taken:
         _take(change, call, result, accepted)
     followup = turn.wait.followup if turn.wait is not None else None
     go_on(change, turn, limits, followup=followup, cause=TurnResumeCause.TOOL_RESULTS)
-    return accepted
+    return place_of(accepted)
 
 
-def _take(change: SessionChange, call: ToolCall, result: ToolResult, accepted: AcceptedInput) -> None:
+def _take(change: SessionChange, call: ToolCall, result: ToolResult, accepted: Input) -> None:
     marked = replace(
-        call, result_digest=_digest(result), input_id=accepted.input_id, accepted_sequence=accepted.sequence
+        call, result_digest=_digest(result), input_id=accepted.id, accepted_sequence=accepted.accepted_sequence
     )
     outcome = CallOutcome.FAILED if result.is_error else CallOutcome.SUCCEEDED
     # An empty result is a result; what the model reads must not look like none.

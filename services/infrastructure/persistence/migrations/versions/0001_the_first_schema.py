@@ -183,12 +183,23 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("disposition", sa.String(length=16), nullable=False),
         sa.Column("accepted_sequence", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("taken_sequence", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["session_key"], ["sessions.session_key"], name=op.f("fk_inputs_session_key"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("session_key", "input_id", name=op.f("pk_inputs")),
     )
+    op.create_index(
+        "ix_inputs_pending",
+        "inputs",
+        ["session_key", "accepted_sequence"],
+        unique=False,
+        postgresql_where=sa.text("state = 'PENDING'"),
+        sqlite_where=sa.text("state = 'PENDING'"),
+    )
+
     op.create_table(
         "messages",
         sa.Column("session_key", RowId, nullable=False),
