@@ -92,6 +92,14 @@ test: $(READY) ## All tests, against real PostgreSQL and Redis servers it starts
 bench: $(READY) ## Measure what is promised about speed and routing: one table, and build/bench.json
 	@$(PY) -m tests.bench
 
+.PHONY: faults
+faults: $(READY) ## Break replicas, database and connections, and judge what clients saw: a line per row (ARGS="--row 1")
+	@$(PY) -m tests.faults $(ARGS)
+
+.PHONY: soak
+soak: $(READY) ## The same at full size, for hours (ARGS="--seed 7 --row 1")
+	@$(PY) -m tests.faults --size full $(ARGS)
+
 .PHONY: breaking
 breaking: $(READY) ## Does the contract still serve every client of branch main?
 	@$(VENV)/bin/buf breaking --against '.git#branch=main'
@@ -110,3 +118,7 @@ chat: $(READY) ## A chat in this terminal, with a server of its own (ARGS=--scri
 .PHONY: run
 run: $(READY) ## The server for development, on loopback
 	@$(PY) -m server serve --dev $(ARGS)
+
+.PHONY: replicas
+replicas: $(READY) ## Two servers on one PostgreSQL, to kill one and see the session go on; Ctrl-C stops all
+	@$(PY) -m devtools.replicas $(ARGS)
