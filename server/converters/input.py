@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agent_runtime.v1 import approval_pb2, input_pb2
+from agent_runtime.v1 import approval_pb2, input_pb2, turn_pb2
 from server.converters import limits
 from server.converters.approval import DECISIONS_BY_WIRE
 from server.converters.checks import Checks
@@ -19,6 +19,7 @@ from services.domain.input import (
     ToolResults,
     UserMessage,
 )
+from services.domain.turn import CallerLimits
 
 _POLICIES_ON_WIRE: Mapping[BusyPolicy, input_pb2.BusyPolicy.ValueType] = {
     BusyPolicy.REJECT: input_pb2.BUSY_POLICY_REJECT,
@@ -36,6 +37,26 @@ def from_user_message(checks: Checks, wire: input_pb2.UserMessage, *, max_text_b
         checks.agent("user_message.agent", agent, required=True)
     checks.later("user_message.workspace_revision", used=wire.HasField("workspace_revision"))
     return UserMessage(wire.text, agent)
+
+
+def from_turn_limits(checks: Checks, field: str, wire: turn_pb2.TurnLimits) -> CallerLimits:
+    """The caller's limits; those that are not set do not limit."""
+
+    given = {descriptor.name: value for descriptor, value in wire.ListFields()}
+
+    def number(name: str, lowest: int) -> int | None:
+        value: int | None = given.get(name)
+        if value is not None:
+            checks.between(f"{field}.{name}", value, lowest)
+        return value
+
+    return CallerLimits(
+        model_calls=number("max_model_calls", 1),
+        tool_calls=number("max_tool_calls", 1),
+        agent_switches=number("max_agent_switches", 0),
+        tokens=number("max_tokens", 1),
+        running_time=checks.duration(wire, f"{field}.max_running_time", "max_running_time"),
+    )
 
 
 def from_tool_results(checks: Checks, wire: input_pb2.ToolResults) -> ToolResults:

@@ -37,6 +37,9 @@ LABEL_VALUE_CHARACTERS = 256
 # Messages that a session may be told to hold.
 MAX_MESSAGE_LIMIT = 10_000
 
+# About 10,000 years: what a duration may say.
+MAX_DURATION_SECONDS = 315_576_000_000
+
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 500
 PAGE_TOKEN_CHARACTERS = 2 * 1024

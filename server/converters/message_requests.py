@@ -12,6 +12,7 @@ from server.converters.input import (
     from_approval_decision,
     from_followup_answer,
     from_tool_results,
+    from_turn_limits,
     from_user_message,
 )
 from server.converters.turn import STATES_BY_WIRE
@@ -178,14 +179,15 @@ def _check_policy(checks: Checks, request: message_service_pb2.SendMessageReques
         checks.wrong("busy_policy", _FOR_MESSAGES)
     if request.HasField("limits") and not is_message:
         checks.wrong("limits", _FOR_MESSAGES)
-    checks.later("limits", used=request.HasField("limits"))
 
 
 def _content(checks: Checks, request: message_service_pb2.SendMessageRequest, max_text_bytes: int) -> InputContent:
     match request.WhichOneof("input"):
         case "user_message":
             message = from_user_message(checks, request.user_message, max_text_bytes=max_text_bytes)
-            return replace(message, busy_policy=_POLICIES.get(request.busy_policy, BusyPolicy.REJECT))
+            limits = from_turn_limits(checks, "limits", request.limits) if request.HasField("limits") else None
+            policy = _POLICIES.get(request.busy_policy, BusyPolicy.REJECT)
+            return replace(message, busy_policy=policy, limits=limits)
         case "tool_results":
             return from_tool_results(checks, request.tool_results)
         case "approval_decision":
@@ -193,8 +195,9 @@ def _content(checks: Checks, request: message_service_pb2.SendMessageRequest, ma
         case "followup_answer":
             return from_followup_answer(checks, request.followup_answer, max_text_bytes=max_text_bytes)
         case "resume":
-            checks.later("resume.limits", used=request.resume.HasField("limits"))
-            return Resume()
+            wanted = request.resume
+            has_limits = wanted.HasField("limits")
+            return Resume(from_turn_limits(checks, "resume.limits", wanted.limits) if has_limits else None)
         case _:
             checks.wrong("input", "exactly one input is required")
     return UserMessage("")

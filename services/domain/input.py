@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from services.domain.approval import Decision
 from services.domain.errors import ErrorReason
+from services.domain.turn import CallerLimits
 
 
 class InputKind(StrEnum):
@@ -49,11 +50,12 @@ class Disposition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UserMessage:
-    """A person speaks; `agent`, if given, becomes the session's agent first."""
+    """A person speaks; `agent`, if given, becomes the session's agent first, `limits` are of the turn it starts."""
 
     text: str
     agent: str | None = None
     busy_policy: BusyPolicy = BusyPolicy.REJECT
+    limits: CallerLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,12 @@ class FollowupAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Go on with the work of the last turn, which failed in a way that allows it."""
+    """Go on with a turn that one of the caller's limits has paused, or with the work of one that failed resumably.
+
+    Without `limits` the same ones count anew.
+    """
+
+    limits: CallerLimits | None = None
 
 
 InputContent = UserMessage | ToolResults | ApprovalDecision | FollowupAnswer | Resume

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from services.application.turns.batch_order import go_on
+from services.application.turns.budget import MAX_REPEATS, may_switch_agent, with_call
 from services.application.turns.call_policy import Judgement
 from services.application.turns.settling import settle, settle_all
 from services.application.turns.turn_flow import end_turn, fail_turn
@@ -30,6 +31,10 @@ from services.domain.turn import Followup, FollowupOption, Turn, TurnFailure, Tu
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]")
 _MAX_CALL_ID = 128  # characters; a longer one fits neither our storage nor any provider's rules
+_IN_VAIN = (
+    f"you have made this very call {MAX_REPEATS} times and nothing has changed since; use what it gave you,"
+    " or do something else"
+)
 _FILTERED = "the provider's content filter stopped the answer"
 
 POLICY_VERSION = "1"
@@ -130,8 +135,10 @@ def _take_calls(
     followup: Followup | None = None
     for position, (call, judgement) in enumerate(zip(calls, judgements, strict=True)):
         record = _record(change, turn, call, batch_id, position)
-        if judgement.refusal is not None:
-            settle(change, record, f"not run: {judgement.refusal}", CallOutcome.FAILED, ToolResultSource.RUNTIME)
+        turn, in_vain = with_call(turn, call.name, judgement.arguments)
+        if judgement.refusal is not None or in_vain:
+            why = judgement.refusal or _IN_VAIN
+            settle(change, record, f"not run: {why}", CallOutcome.FAILED, ToolResultSource.RUNTIME)
         elif call.name == SWITCH_MODE:
             turn = _switch_mode(change, turn, record, judgement, limits)
         elif call.name == ASK_FOLLOWUP_QUESTION:
@@ -175,6 +182,10 @@ def _refuse_all(change: SessionChange, turn: Turn, calls: Sequence[MessageToolCa
 def _switch_mode(change: SessionChange, turn: Turn, record: ToolCall, judgement: Judgement, limits: TurnLimits) -> Turn:
     """Hands the session over, from the next model call on; what cannot be is an error the model can answer to."""
     mode, reason = str(judgement.arguments["mode"]), str(judgement.arguments.get("reason", ""))
+    if not may_switch_agent(turn):
+        why = "not switched: the user allows this task no further change of mode"
+        settle(change, record, why, CallOutcome.FAILED, ToolResultSource.RUNTIME)
+        return turn
     try:
         change.switch_agent(mode, reason=reason[:500], source=SwitchSource.AGENT, requested_by=turn.principal)
     except (SameAgentError, SwitchLimitError) as error:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from services.application.turns.budget import may_call_model, may_order_calls
 from services.application.turns.settling import settle, settle_all, withdraw_approval
 from services.application.turns.turn_flow import call_model_again, end_turn
 from services.application.turns.turn_limits import TurnLimits
@@ -44,13 +45,19 @@ def go_on(
 ) -> None:
     """Takes the turn as far as its calls allow: orders, pauses, completes, or has the model called again.
 
-    `followup` is the question that is open, `cause` what ended the pause of a turn that was waiting.
+    `followup` is the question that is open, `cause` what ended the pause of a turn that was waiting. Where one of the
+    caller's limits is reached it pauses before the next call.
     """
-    _order(change, limits)
-    if any(call.state in _REASONS for call in change.batch):
-        pause_turn(change, turn, _wait(change, followup))
+    blocked = not may_order_calls(turn) and any(_is_to_be_ordered(call) for call in change.batch)
+    if not blocked:
+        _order(change, limits)
+    if blocked or any(call.state in _REASONS for call in change.batch):
+        pause_turn(change, turn, _wait(change, followup, for_budget=blocked))
     elif not _complete(change, turn):
-        _call_model_again(change, turn, limits, cause)
+        if may_call_model(change, turn):
+            _call_model_again(change, turn, limits, cause)
+        else:
+            pause_turn(change, turn, _wait(change, None, for_budget=True))
 
 
 def _order(change: SessionChange, limits: TurnLimits) -> None:
@@ -99,10 +106,14 @@ def _outcome_of(call: ToolCall) -> CallOutcome | None:
     return CallOutcome.OPEN if call.state in (ToolCallState.OPEN, ToolCallState.ASKING) else call.outcome
 
 
-def _wait(change: SessionChange, followup: Followup | None) -> Wait:
+def _is_to_be_ordered(call: ToolCall) -> bool:
+    return call.state is ToolCallState.WAITING and call.name != ATTEMPT_COMPLETION
+
+
+def _wait(change: SessionChange, followup: Followup | None, *, for_budget: bool) -> Wait:
     waiting = [call for call in change.batch if call.state in _REASONS]
     approvals = change.pending_approvals
-    reasons = {_REASONS[call.state] for call in waiting}
+    reasons = {_REASONS[call.state] for call in waiting} | ({WaitingFor.BUDGET} if for_budget else set())
     ends: list[datetime | None] = [call.expire_time for call in waiting]
     ends += [approval.expire_time for approval in approvals]
     ends.append(followup.expire_time if followup else None)

@@ -54,6 +54,9 @@ def take_route(change: SessionChange, route: Route, asked: ModelAnswer | None, l
     A session whose agent somebody has changed meanwhile keeps that one.
     """
     turn = running_turn(change)
+    # The router's own question is not what the caller's limit is about.
+    base = replace(turn.counted_from, model_calls=turn.counted_from.model_calls + 1)
+    turn = replace(turn, counted_from=base)
     if asked is not None:
         turn = replace(turn, usage=turn.usage + asked.usage)
         change.append(UsageReported(asked.usage, asked.model), turn_id=turn.id)

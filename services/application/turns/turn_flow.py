@@ -13,7 +13,7 @@ from services.domain.input import Input, InputState, UserMessage
 from services.domain.message import Message, Role
 from services.domain.session_change import SessionChange
 from services.domain.session_events import TurnFailed, TurnStarted
-from services.domain.turn import Attempt, Turn, TurnFailure, TurnStartCause, TurnState
+from services.domain.turn import Attempt, CallerLimits, Turn, TurnFailure, TurnStartCause, TurnState
 
 INPUT_ID = "input_id"
 """Under this key a user message names, in its metadata, the input it came with."""
@@ -25,6 +25,7 @@ def start_turn(
     message: UserMessage | None,
     cause: TurnStartCause,
     *,
+    limits: CallerLimits | None = None,
     resumed: Turn | None = None,
 ) -> Turn:
     """Starts the turn of an input and takes its message, if it has one, into the history; ready for its model call.
@@ -39,6 +40,7 @@ def start_turn(
         create_time=change.now,
         correlation_id=change.correlation_id,
         principal=started_by.principal,
+        limits=limits,
     )
     change.turn = turn
     if message is not None:
@@ -106,7 +108,13 @@ def end_turn(change: SessionChange, turn: Turn, *, start_next: bool = True) -> N
         raise AssertionError("an input that waits has a message")
     cause = TurnStartCause.STEERED_INPUT if taken.steers else TurnStartCause.QUEUED_INPUT
     change.correlation_id = taken.correlation_id or change.correlation_id
-    start_turn(change, replace(taken, turn_id=new_id("turn"), message=None), _allowed(change, message), cause)
+    start_turn(
+        change,
+        replace(taken, turn_id=new_id("turn"), message=None),
+        _allowed(change, message),
+        cause,
+        limits=message.limits,
+    )
 
 
 def add_user_message(change: SessionChange, turn: Turn, given: Input, message: UserMessage) -> int:

@@ -55,4 +55,4 @@ def accept(
         case FollowupAnswer():
             return accept_followup_answer(change, content, sender, limits)
         case Resume():
-            return accept_resume(change, sender)
+            return accept_resume(change, content, sender, limits)

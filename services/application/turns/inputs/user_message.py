@@ -16,7 +16,7 @@ from services.domain.ids import new_id
 from services.domain.input import BusyPolicy, Disposition, InputKind, UserMessage
 from services.domain.session_change import SessionChange
 from services.domain.session_events import TurnCancelled
-from services.domain.turn import CancelCause, TurnStartCause, TurnState
+from services.domain.turn import CancelCause, TurnStartCause, TurnState, WaitingFor
 
 MAX_PENDING = 8
 """Messages of one session that may wait."""
@@ -27,7 +27,8 @@ def accept_user_message(
 ) -> AcceptedInput:
     """Starts a turn, owned by the process that commits this, unless one is active.
 
-    While a question is open the message is its answer. Otherwise `content.busy_policy` decides what it does to the
+    While a question is open the message is its answer; a turn that waits for nothing but the caller's limits gives way
+    to it. Otherwise `content.busy_policy` decides what it does to the
     active turn. Raises SessionInactiveError, SessionMessageLimitError, SwitchLimitError, and TurnInProgressError (for
     REJECT) or QueueFullError.
     """
@@ -39,13 +40,15 @@ def accept_user_message(
         switch_for(change, content.agent, sender.principal)
         answer_question(change, turn.wait.followup, content.text, limits)
         return place_of(accepted)
+    if turn.wait is not None and turn.wait.reasons == (WaitingFor.BUDGET,):
+        return _replace(change, content, sender, CancelCause.SUPERSEDED)
     match content.busy_policy:
         case BusyPolicy.QUEUE:
             return _wait(change, content, sender, Disposition.QUEUED, turn_id="")
         case BusyPolicy.STEER:
             return _wait(change, content, sender, Disposition.STEERED, turn_id=turn.id)
         case BusyPolicy.INTERRUPT:
-            return _interrupt(change, content, sender)
+            return _replace(change, content, sender, CancelCause.INTERRUPTED)
         case BusyPolicy.REJECT:
             change.check_idle()
             raise AssertionError("an active turn is not idle")
@@ -54,7 +57,7 @@ def accept_user_message(
 def _start(change: SessionChange, content: UserMessage, sender: Sender) -> AcceptedInput:
     change.session.check_can_take_message()
     accepted = record_input(change, sender, InputKind.USER_MESSAGE, Disposition.STARTED, new_id("turn"))
-    start_turn(change, accepted, content, TurnStartCause.USER_MESSAGE)
+    start_turn(change, accepted, content, TurnStartCause.USER_MESSAGE, limits=content.limits)
     return place_of(accepted)
 
 
@@ -69,18 +72,16 @@ def _wait(
     return place_of(record_input(change, sender, InputKind.USER_MESSAGE, disposition, turn_id, waiting=content))
 
 
-def _interrupt(change: SessionChange, content: UserMessage, sender: Sender) -> AcceptedInput:
+def _replace(change: SessionChange, content: UserMessage, sender: Sender, cause: CancelCause) -> AcceptedInput:
     """Ends the active turn and starts another one with the message, all at once; messages that wait go on waiting."""
     change.session.check_can_take_message()
     turn = active_turn(change)
     accepted = record_input(change, sender, InputKind.USER_MESSAGE, Disposition.STARTED, new_id("turn"))
     keep_partial_text(change, turn, change.loaded.draft_text)
     settle_all(change, turn, "not run: superseded", ApprovalState.SUPERSEDED)
-    change.append(TurnCancelled(CancelCause.INTERRUPTED, sender.principal), turn_id=turn.id)
-    ended = replace(
-        turn, state=TurnState.CANCELLED, cancel_cause=CancelCause.INTERRUPTED, cancelled_by=sender.principal
-    )
+    change.append(TurnCancelled(cause, sender.principal), turn_id=turn.id)
+    ended = replace(turn, state=TurnState.CANCELLED, cancel_cause=cause, cancelled_by=sender.principal)
     end_turn(change, ended, start_next=False)
     change.ended_turn = change.turn
-    start_turn(change, accepted, content, TurnStartCause.USER_MESSAGE)
+    start_turn(change, accepted, content, TurnStartCause.USER_MESSAGE, limits=content.limits)
     return place_of(accepted)
