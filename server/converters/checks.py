@@ -125,11 +125,8 @@ class Checks:
         if not request.HasField(field):
             return None
         span = getattr(request, field)
-        if (
-            not 0 <= span.nanos < 1_000_000_000
-            or not 0 <= span.seconds <= 315_576_000_000
-            or not (span.seconds or span.nanos)
-        ):
+        seconds = span.seconds + span.nanos / 1e9
+        if not 0 <= span.nanos < 1_000_000_000 or span.seconds < 0 or not 0 < seconds <= limits.MAX_DURATION_SECONDS:
             self.wrong(path, "must be a valid duration of more than 0 s")
             return None
         return float(seconds)
