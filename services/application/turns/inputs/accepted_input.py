@@ -35,7 +35,8 @@ def check_expected_turn(change: SessionChange, sender: Sender) -> None:
     """Raises TurnNotActiveError when the sender means another turn than the one that is active."""
     active = change.turn.id if change.turn is not None and change.turn.state.is_active else ""
     if sender.expected_turn_id and sender.expected_turn_id != active:
-        raise TurnNotActiveError("the expected turn is not the active one", metadata={"turn_id": active})
+        metadata = {"turn_id": active} if active else {}
+        raise TurnNotActiveError("the expected turn is not the active one", metadata=metadata)
 
 
 def record_input(

@@ -22,9 +22,8 @@ def accept_followup_answer(
     turn = change.turn
     followup = turn.wait.followup if turn is not None and turn.wait is not None else None
     if turn is None or followup is None or followup.id != content.followup_id:
-        raise TurnNotActiveError(
-            "no such question is open in this session", metadata={"turn_id": turn.id if turn is not None else ""}
-        )
+        metadata = {"turn_id": turn.id} if turn is not None else {}
+        raise TurnNotActiveError("no such question is open in this session", metadata=metadata)
     text = _text_of(followup, content)
     accepted = record_input(change, sender, InputKind.FOLLOWUP_ANSWER, Disposition.CONTINUED, turn.id)
     answer_question(change, followup, text, limits)
