@@ -14,7 +14,9 @@ from services.domain.policies.approval_rules import (
     ApprovalEffect,
     ApprovalRule,
     ApprovalRuling,
+    Matches,
     decide,
+    matches_nothing,
 )
 from services.domain.policies.arguments import ArgumentsError, parse_arguments
 from services.domain.policies.file_rules import path_arguments, refusal_of_path, refusal_of_write
@@ -48,11 +50,13 @@ class CallPolicy:
         schemas: SchemaValidator,
         agents: AgentCatalog,
         rules: Sequence[ApprovalRule] = (),
+        matches: Matches = matches_nothing,
     ) -> None:
         self._tools = tools
         self._schemas = schemas
         self._agents = agents
         self._rules = tuple(rules)
+        self._matches = matches
 
     def offered(self, agent: AgentDefinition, client_tools: Sequence[ClientTool]) -> tuple[Tool, ...]:
         """The tools an agent is offered in a session: its own, then those of the client that it may use."""
@@ -92,6 +96,7 @@ class CallPolicy:
             arguments,
             client_tools={each.name for each in client_tools},
             read_only_client_tools={each.name for each in client_tools if each.read_only},
+            matches=self._matches,
         )
         if ruling.effect is ApprovalEffect.DENY:
             return Judgement(_denied(ruling), arguments)
