@@ -1,1 +1,8 @@
 """Figures that `make bench` measures: ratios, counts and shares of one run, never times that a test would assert."""
+
+from __future__ import annotations
+
+import os
+
+# The bench starts processes beside open channels, on which gRPC's core would comment each time.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from services.application.event_stream import EventStream, StreamSettings
 from services.application.ports import FencedError, IdempotencyKey
-from services.application.turns.turn_steps import cancel_turn
+from services.application.turns.outside_steps import cancel_turn
 from services.domain.errors import DatabaseUnavailableError, TurnNotActiveError
 from services.domain.message import MessageToolCall
 from services.domain.session_change import SessionChange
@@ -157,8 +157,8 @@ async def check(conversation: Conversation, plan: Plan, *, cancelled: bool) -> N
         assert not conversation.fenced, "another session's trouble"
         assert ends == ["TurnCompleted"]
         assert text_of(events) == "".join(conversation.said), "a delta was lost, doubled or moved"
-    view = await storage.reads.turn(conversation.owner_id, conversation.session_id, conversation.running.turn.id)
-    assert view.turn.state is (TurnState.COMPLETED if ends == ["TurnCompleted"] else TurnState.CANCELLED)
+    turn = await storage.reads.turn(conversation.owner_id, conversation.session_id, conversation.running.turn.id)
+    assert turn.state is (TurnState.COMPLETED if ends == ["TurnCompleted"] else TurnState.CANCELLED)
 
     for published in storage.published.by_session[key]:
         assert published == events[published.sequence - 1], "published otherwise than stored"

@@ -32,6 +32,10 @@ USES: dict[str, Use] = {
     "open tool calls": lambda storage, session, turn: storage.reads.open_tool_calls(
         "bob", session, limit=10, after=None
     ),
+    "approval": lambda storage, session, turn: storage.reads.approval("bob", session, "approval_0"),
+    "approvals": lambda storage, session, turn: storage.reads.approvals(
+        "bob", session, states=(), limit=10, after=None
+    ),
     "snapshot": lambda storage, session, turn: storage.reads.snapshot("bob", session),
     "locate": lambda storage, session, turn: storage.reads.locate("bob", session),
     "change": lambda storage, session, turn: storage.store.change("bob", session, note, correlation_id=CORRELATION),
@@ -66,7 +70,8 @@ async def test_another_owners_session_is_refused_exactly_like_a_missing_one(
 
 
 def test_every_read_of_one_session_is_among_the_uses() -> None:
-    by_key_or_owner = {"history", "turn_end", "sessions"}  # for whoever has located the session; for one owner's list
+    # For whoever has located the session, and one owner's list.
+    by_key_or_owner = {"history", "client_tools", "turn_end", "sessions"}
     reads = {name for name in vars(ReadModel) if not name.startswith("_")}
     assert reads - by_key_or_owner <= {name.replace(" ", "_") for name in USES}
 

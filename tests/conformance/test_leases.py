@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from services.application.ports import FencedError, Incarnation, OrphanedSession
-from services.application.turns.turn_steps import recover_turn
+from services.application.turns.outside_steps import recover_turn
 from services.domain.turn import TurnState
 from tests.support.storage import OWNER, Storage, kinds, note
 
@@ -98,7 +98,7 @@ class TestAnOrphan:
             await storage.answer(dead, "I am not dead")
         recovered = storage.run(taken[0])
         await storage.answer(recovered, "done")
-        turn = (await storage.reads.turn(OWNER, "s1", recovered.turn.id)).turn
+        turn = await storage.reads.turn(OWNER, "s1", recovered.turn.id)
         assert turn.state is TurnState.COMPLETED
 
     async def test_is_not_a_living_process_turn_however_often_one_tries(self, storage: Storage) -> None:

@@ -8,13 +8,25 @@ from functools import partial
 import pytest
 
 from services.application.ports import FencedError
-from services.application.turns.turn_steps import TurnCaps, cancel_turn, take_answer
+from services.application.turns.answer_steps import take_answer
+from services.application.turns.outside_steps import cancel_turn
 from services.domain.message import MessageToolCall
 from services.domain.session_change import SessionChange
 from services.domain.session_events import Payload, ReasoningDelta, SessionDeleted, TextDelta
 from services.domain.turn import CancelCause
 from services.infrastructure.persistence.log_writer import GroupLogWriter
-from tests.support.storage import CORRELATION, Running, Storage, an_answer, kinds, note, sequences, text_of
+from tests.support.storage import (
+    CORRELATION,
+    LIMITS,
+    REFUSED,
+    Running,
+    Storage,
+    an_answer,
+    kinds,
+    note,
+    sequences,
+    text_of,
+)
 from tests.support.unreliable_database import Loss, UnreliableDatabase
 from tests.support.waiting import eventually
 
@@ -190,7 +202,7 @@ async def test_a_delta_written_while_a_step_is_under_way_comes_behind_it(storage
 
     def decide(change: SessionChange) -> None:
         loop.call_soon_threadsafe(deciding.set)
-        take_answer(change, an_answer("", [call]), TurnCaps())
+        take_answer(change, an_answer("", [call]), [REFUSED], LIMITS)
 
     stepping = asyncio.create_task(storage.store.step(running.claim, decide, correlation_id=CORRELATION))
     await deciding.wait()

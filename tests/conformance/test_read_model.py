@@ -10,15 +10,16 @@ from typing import TypeVar
 import pytest
 
 from services.application.ports import AgentUsage, Page, PageKey, SessionFilter, SessionView
-from services.application.turns.turn_steps import cancel_turn, take_model_failure
+from services.application.turns.answer_steps import take_model_failure
+from services.application.turns.call_policy import Judgement
+from services.application.turns.outside_steps import cancel_turn
 from services.domain.agent_context import AgentContext
 from services.domain.errors import SessionNotFoundError, TurnNotFoundError
 from services.domain.message import Message, MessageToolCall, Role
 from services.domain.model_exchange import ModelError, Usage
 from services.domain.session import SessionState
-from services.domain.session_change import SessionChange
+from services.domain.session_change import Lookup
 from services.domain.session_events import ReasoningDelta
-from services.domain.tool_call import ToolCall, ToolCallState
 from services.domain.turn import CancelCause, TurnState
 from tests.support.statements import recorded_statements
 from tests.support.storage import CORRELATION, OWNER, Running, Storage, a_session, text_of
@@ -71,28 +72,6 @@ async def some_turns(storage: Storage, count: int) -> list[Running]:
         turns.append(await storage.start(text=f"question {n}"))
         await storage.answer(turns[-1], f"answer {n}")
     return turns
-
-
-def open_a_call(change: SessionChange, call_id: str) -> None:
-    """Stages a call that waits for its result, as the engine does for tools that the client runs."""
-    turn = change.turn
-    assert turn is not None
-    call = MessageToolCall(call_id, "read_file", "{}")
-    message = change.add_message(
-        Message(f"msg_{call_id}", Role.ASSISTANT, "", change.now, turn_id=turn.id, tool_calls=(call,))
-    )
-    change.tool_calls[call_id] = ToolCall(
-        id=call_id,
-        turn_id=turn.id,
-        message_id=message.id,
-        batch_id="batch_1",
-        position=0,
-        name="read_file",
-        arguments_json="{}",
-        agent="universal",
-        state=ToolCallState.OPEN,
-        create_time=change.now,
-    )
 
 
 class TestTheListOfSessions:
@@ -253,7 +232,7 @@ class TestTurns:
                     OWNER, "s1", states=(), limit=limit, after=after
                 )
             )
-            assert [view.turn.id for view in listed] == [running.turn.id for running in reversed(turns)]
+            assert [turn.id for turn in listed] == [running.turn.id for running in reversed(turns)]
 
     async def test_can_be_restricted_to_states(self, storage: Storage) -> None:
         [done] = await some_turns(storage, 1)
@@ -270,7 +249,7 @@ class TestTurns:
             ((TurnState.CANCELLED,), []),
         ]:
             page = await storage.reads.turns(OWNER, "s1", states=states, limit=10, after=None)
-            assert [view.turn.id for view in page.items] == [one.turn.id for one in expected]
+            assert [turn.id for turn in page.items] == [one.turn.id for one in expected]
 
     async def test_take_as_many_statements_for_twenty_as_for_one(self, storage: Storage) -> None:
         await some_turns(storage, 1)
@@ -287,12 +266,13 @@ class TestTurns:
 
     async def test_show_the_calls_they_wait_for(self, storage: Storage) -> None:
         running = await storage.start_in_new_session()
-        for call_id in ("c2", "c1", "c3"):
-            await storage.change(lambda change, call_id=call_id: open_a_call(change, call_id))  # type: ignore[misc]
-        view = await storage.reads.turn(OWNER, "s1", running.turn.id)
-        assert [call.id for call in view.open_calls] == ["c2", "c1", "c3"]
+        calls = [MessageToolCall(call_id, "read_file", "{}") for call_id in ("c2", "c1", "c3")]
+        await storage.answer(running, "", calls, [Judgement()] * 3)
+        turn = await storage.reads.turn(OWNER, "s1", running.turn.id)
+        assert turn.wait is not None
+        assert turn.wait.open_tool_call_ids == ("c2", "c1", "c3")
         listed = await whole_list(lambda after: storage.reads.open_tool_calls(OWNER, "s1", limit=2, after=after))
-        assert listed == list(view.open_calls)
+        assert [call.id for call in listed] == ["c2", "c1", "c3"]
 
     async def test_that_are_not_of_this_session_are_not_found(self, storage: Storage) -> None:
         running = await storage.start_in_new_session("s1")
@@ -352,8 +332,7 @@ class TestTheSnapshot:
         await storage.say(running, " a time")
         await storage.published.until_said(running.claim, " a time")
         snapshot = await storage.reads.snapshot(OWNER, "s1")
-        assert snapshot.turn is not None
-        assert snapshot.turn.turn == running.turn
+        assert snapshot.turn == running.turn
         assert (snapshot.draft_message_id, snapshot.draft_text, snapshot.draft_reasoning) == (
             running.message_id,
             "Once upon a time",
@@ -405,7 +384,7 @@ async def test_a_cancelled_turn_keeps_the_text_that_was_durable(storage: Storage
         "s1",
         lambda change: cancel_turn(change, cause=CancelCause.USER, cancelled_by="ann"),
         correlation_id=CORRELATION,
-        with_draft_text=True,
+        lookup=Lookup(draft_text=True),
     )
     last = (await storage.reads.history(running.claim.session_key))[-1]
     assert (last.id, last.content, last.complete) == (running.message_id, "so far", False)

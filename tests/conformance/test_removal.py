@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from sqlalchemy import Connection, func, select
@@ -11,16 +13,23 @@ from services.application.event_stream import EventStream, Gap, GapReason, Item,
 from services.application.idempotency import key_for
 from services.application.ports import FencedError, Principal, SessionSnapshot
 from services.application.sessions.clear_messages import ClearMessages
-from services.application.turns.turn_steps import start_turn
+from services.application.turns.inputs.accepted_input import Sender
+from services.application.turns.inputs.user_message import accept_user_message
+from services.application.turns.outside_steps import recover_turn
+from services.domain.approval import Decision
 from services.domain.errors import SessionNotFoundError, TurnInProgressError
+from services.domain.input import UserMessage
 from services.domain.message import MessageToolCall
 from services.domain.session_change import HeadMove, Removal, SessionChange
 from services.domain.session_events import SessionDeleted, SessionEvent, TurnCancelled
 from services.domain.turn import CancelCause
 from services.infrastructure.persistence.tables import metadata, sessions
-from tests.support.storage import CORRELATION, OWNER, Storage, kinds, sequences
+from tests.support.conversation import command, handover, question, read, write
+from tests.support.storage import CORRELATION, LIMITS, OWNER, Storage, kinds, sequences
+from tests.support.stored_turns import TOOLS, answered, approval_of, decision, results
 
 ANN = Principal("ann", OWNER)
+SENDER = Sender("r1", "ann")
 SECRET = "sentinel-4711"
 
 
@@ -29,7 +38,7 @@ async def a_conversation(storage: Storage, session_id: str = "s1") -> int:
     key = (await storage.new_session(session_id, title="a title")).session.key
 
     def accept(change: SessionChange) -> None:
-        change.outcome = start_turn(change, text=f"{SECRET} hello", request_id="r1", principal="ann").turn_id
+        change.outcome = accept_user_message(change, UserMessage(f"{SECRET} hello"), SENDER, LIMITS).turn_id
 
     request = key_for(ANN, "SendMessage", session_id, text=SECRET)
     committed = await storage.store.change(OWNER, session_id, accept, correlation_id=CORRELATION, key=request)
@@ -38,6 +47,41 @@ async def a_conversation(storage: Storage, session_id: str = "s1") -> int:
     await storage.answer(running, f"{SECRET} call", [MessageToolCall("call_1", "read_file", f'"{SECRET}"')])
     await storage.answer(running, f"{SECRET} answer")
     return key
+
+
+async def a_conversation_with_tools(storage: Storage) -> int:
+    """A session whose turn had a call edited, one rejected, and a question answered, all of which say the secret."""
+    key = (await storage.new_session(title="a title")).session.key
+    running = await storage.start(text=SECRET)
+    wanted = (
+        write("c1", "a.md", SECRET),
+        command("c2", SECRET),
+        question("c3", SECRET, SECRET, "no"),
+        handover("c4", "debug", SECRET),
+        read("c5", SECRET),
+    )
+    await answered(storage, running, *wanted)
+    edits = json.dumps({"path": "b.md", "content": SECRET})
+    await storage.send(decision(await approval_of(storage, "c1"), Decision.APPROVE_WITH_EDITS, edits))
+    await storage.send(decision(await approval_of(storage, "c2"), Decision.REJECT, feedback=SECRET))
+    await storage.send(results("c1", "c5", content=SECRET))
+    await storage.send(UserMessage(SECRET))
+    return key
+
+
+async def orphans(storage: Storage) -> dict[str, int]:
+    """How many rows each table has of sessions that are not there."""
+
+    def unit(connection: Connection) -> dict[str, int]:
+        counts = {}
+        for table in metadata.sorted_tables:
+            if "session_key" in table.c and table.name not in ("sessions", "outbox"):
+                there = select(sessions.c.session_key)
+                statement = select(func.count()).select_from(table).where(table.c.session_key.not_in(there))
+                counts[table.name] = connection.execute(statement).scalar_one()
+        return counts
+
+    return await storage.database.read(unit)
 
 
 async def rows_with(storage: Storage, text: str) -> list[str]:
@@ -104,6 +148,29 @@ class TestClearing:
         assert await clear(storage) == 4
         assert await rows_with(storage, SECRET) == []
         assert await storage.reads.history(key) == []
+
+    async def test_leaves_nothing_of_calls_decisions_and_answers(self, storage: Storage) -> None:
+        key = await a_conversation_with_tools(storage)
+        running = storage.run(await storage.change(partial(recover_turn, unattended=True)))
+        await storage.answer(running, SECRET)
+        assert set(await rows_with(storage, SECRET)) >= {"session_events", "messages", "tool_calls", "approvals"}
+        await clear(storage)
+        # Which agent the session has, and why, is no message.
+        assert set(await rows_with(storage, SECRET)) <= {"agent_switches"}
+        assert not {"messages", "tool_calls", "approvals", "inputs"} & set(await rows_of(storage, key))
+        assert (await storage.reads.session(OWNER, "s1")).context.current_agent == "debug"
+
+    async def test_lets_call_ids_be_used_again(self, storage: Storage) -> None:
+        await a_conversation_with_tools(storage)
+        running = storage.run(await storage.change(partial(recover_turn, unattended=True)))
+        await storage.answer(running, "done")
+        await clear(storage)
+        again = await storage.start()
+        await answered(storage, again, write("c1"))
+        assert (await approval_of(storage, "c1")).arguments_json == write("c1").arguments_json
+        await storage.send(decision(await approval_of(storage, "c1"), Decision.REJECT))
+        history = await storage.reads.history(again.claim.session_key)
+        assert [call.arguments_edited for message in history for call in message.tool_calls] == [False]
 
     async def test_leaves_a_gap_that_says_so_and_a_snapshot_behind_it(self, storage: Storage) -> None:
         key = await a_conversation(storage)
@@ -181,6 +248,24 @@ class TestDeleting:
         assert await storage.database.read(
             lambda connection: connection.scalar(select(sessions.c.delete_time).where(sessions.c.session_key == key))
         )
+
+    @pytest.mark.parametrize("is_waiting", [True, False])
+    async def test_leaves_no_row_of_calls_approvals_switches_and_tools(
+        self, storage: Storage, is_waiting: bool
+    ) -> None:
+        key = await a_conversation_with_tools(storage)
+        if is_waiting:
+            running = storage.run(await storage.change(partial(recover_turn, unattended=True)))
+            await answered(storage, running, read("d1"), write("d2"), question("d3"))
+        await storage.change(lambda change: setattr(change, "client_tools", TOOLS))
+        await storage.outbox.delivered(await storage.outbox.oldest(100))
+        await storage.change(delete)
+        assert await rows_with(storage, SECRET) == []
+        rows = await rows_of(storage, key)
+        assert set(rows) == {"sessions", "session_heads", "session_events", "outbox"}
+        assert set((await orphans(storage)).values()) == {0}
+        assert (await storage.reads.approvals(OWNER, None, states=(), limit=10, after=None)).items == ()
+        assert await storage.waits.due(10) == []
 
     async def test_makes_session_deleted_the_last_event(self, storage: Storage) -> None:
         key = await a_conversation(storage)

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from services.application.ports import Committed, FencedError, IdempotencyKey
-from services.application.turns.turn_steps import cancel_turn, start_turn
+from services.application.turns.inputs.user_message import accept_user_message
+from services.application.turns.outside_steps import cancel_turn
 from services.domain.errors import (
     DatabaseUnavailableError,
     RequestIdReusedError,
@@ -17,11 +18,13 @@ from services.domain.errors import (
     SessionNotFoundError,
     TurnInProgressError,
 )
+from services.domain.input import UserMessage
 from services.domain.message import Message, MessageToolCall, Role
 from services.domain.session_change import HeadMove, Removal, SessionChange
 from services.domain.session_events import SessionDeleted
 from services.domain.turn import CancelCause, TurnState
-from tests.support.storage import CORRELATION, OWNER, Storage, kinds, note, sequences, text_of
+from tests.support.changes import ANN
+from tests.support.storage import CORRELATION, LIMITS, OWNER, Storage, kinds, note, sequences, text_of
 from tests.support.unreliable_database import Loss, UnreliableDatabase
 
 
@@ -213,7 +216,7 @@ class TestATurn:
         session = (await storage.new_session()).session
 
         def start(change: SessionChange) -> None:
-            start_turn(change, text="hello", request_id="", principal="ann")
+            accept_user_message(change, UserMessage("hello"), ANN, LIMITS)
 
         results = await asyncio.gather(*(storage.change(start) for _ in range(6)), return_exceptions=True)
         refused = [result for result in results if isinstance(result, BaseException)]
@@ -236,7 +239,7 @@ class TestATurn:
         session = (await shaky.new_session()).session
 
         def start(change: SessionChange) -> None:
-            change.outcome = start_turn(change, text="hello", request_id="r1", principal="ann").turn_id
+            change.outcome = accept_user_message(change, UserMessage("hello"), ANN, LIMITS).turn_id
 
         unreliable.lose(Loss.REPLY)
         committed = await shaky.store.change(OWNER, "s1", start, correlation_id=CORRELATION, key=key())
@@ -255,7 +258,7 @@ class TestAStep:
         assert kinds(committed.events) == ["TextDelta", "MessageAdded", "UsageReported", "TurnCompleted"]
         storage.flushing.start()
         assert await storage.events(running.claim.session_key) == storage.published.of(running.claim)
-        turn = (await storage.reads.turn(OWNER, "s1", running.turn.id)).turn
+        turn = await storage.reads.turn(OWNER, "s1", running.turn.id)
         assert (turn.state, turn.result_text) == (TurnState.COMPLETED, "Hello")
 
     async def test_may_find_its_deltas_half_flushed(self, storage: Storage) -> None:

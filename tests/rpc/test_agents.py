@@ -8,14 +8,12 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from agent_runtime.v1 import agent_context_pb2, agent_service_pb2
+from agent_runtime.v1 import agent_service_pb2
 from devtools.scripted_model import ScriptedModel, Usage, call, refusal, reply, text, tool_calls
 from tests.support.runtime_client import RuntimeClient, every_page, refused
+from tests.support.tool_turns import agent_context, switches
 
-
-async def agent_context(client: RuntimeClient, session_id: str) -> agent_context_pb2.AgentContext:
-    request = agent_service_pb2.GetAgentContextRequest(session_id=session_id)
-    return (await client.agents.GetAgentContext(request, metadata=client.metadata)).agent_context
+BUILT_IN = {"orchestrator", "coder", "architect", "debug", "ask", "universal"}
 
 
 async def test_the_loaded_agents_are_listed_by_name_and_can_be_read_alone(client: RuntimeClient) -> None:
@@ -26,7 +24,8 @@ async def test_the_loaded_agents_are_listed_by_name_and_can_be_read_alone(client
     agents = [agent for answer in await every_page(page) for agent in answer.agents]
     names = [agent.name for agent in agents]
     assert names == sorted(names)
-    assert "universal" in names
+    assert set(names) >= BUILT_IN
+    assert {agent.name for agent in agents if agent.routable} == BUILT_IN - {"orchestrator", "universal"}
     for agent in agents:
         request = agent_service_pb2.GetAgentRequest(agent=agent.name)
         assert (await client.agents.GetAgent(request, metadata=client.metadata)).agent == agent
@@ -42,7 +41,7 @@ async def test_a_name_that_is_not_exactly_an_agents_is_not_found(client: Runtime
 
 
 async def test_system_prompts_are_never_shown(client: RuntimeClient, model: ScriptedModel) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     await client.ask(session.id, "hello")
     prompt = (await model.calls())[-1]["body"]["messages"][0]["content"]
     agents = await client.agents.ListAgents(agent_service_pb2.ListAgentsRequest(), metadata=client.metadata)
@@ -51,14 +50,16 @@ async def test_system_prompts_are_never_shown(client: RuntimeClient, model: Scri
     assert not [line for line in prompt.splitlines() if line and line.encode() in shown]
 
 
-async def test_a_new_session_has_its_first_agent_and_no_switches(client: RuntimeClient) -> None:
-    session = await client.new_session(agent="universal")
+@pytest.mark.parametrize(("asked_for", "first"), [("", "orchestrator"), ("universal", "universal"), ("ask", "ask")])
+async def test_a_new_session_has_its_first_agent_and_no_switches(
+    client: RuntimeClient, asked_for: str, first: str
+) -> None:
+    session = await client.new_session(agent=asked_for)
     context = await agent_context(client, session.id)
-    assert (context.session_id, context.current_agent) == (session.id, "universal")
+    assert (context.session_id, context.current_agent) == (session.id, first)
     assert (context.switch_count, context.switch_limit) == (0, 50)
-    request = agent_service_pb2.ListAgentSwitchesRequest(session_id=session.id)
-    switches = await client.agents.ListAgentSwitches(request, metadata=client.metadata)
-    assert (list(switches.agent_switches), switches.next_page_token) == ([], "")
+    made = await switches(client, session.id)
+    assert (list(made.agent_switches), made.next_page_token) == ([], "")
 
 
 async def test_usage_is_summed_over_the_callers_sessions(
@@ -66,7 +67,7 @@ async def test_usage_is_summed_over_the_callers_sessions(
 ) -> None:
     await model.play(
         reply(
-            tool_calls(call("read_file", {"path": "x"})),
+            tool_calls(call("no_such_tool", {"path": "x"})),
             usage=Usage(prompt_tokens=100, completion_tokens=10, cached_tokens=40),
         ),
         reply(text("one"), usage=Usage(prompt_tokens=200, completion_tokens=20, reasoning_tokens=5)),
@@ -74,11 +75,11 @@ async def test_usage_is_summed_over_the_callers_sessions(
         refusal(500),
     )
     assert list((await client.usage_stats()).stats) == []
-    first, second = await client.new_session(), await client.new_session()
+    first, second = await client.new_session(agent="universal"), await client.new_session(agent="universal")
     await client.ask(first.id, "a")
     await client.ask(second.id, "b")
     await client.ask(second.id, "fails")
-    await other_client.ask((await other_client.new_session()).id, "not mine")
+    await other_client.ask((await other_client.new_session(agent="universal")).id, "not mine")
     (stats,) = (await client.usage_stats()).stats
     assert (stats.agent, stats.sessions, stats.turns, stats.switches_in) == ("universal", 2, 3, 0)
     assert (stats.model_calls, stats.tool_calls) == (4, 1)
@@ -98,7 +99,7 @@ async def test_usage_is_summed_over_the_callers_sessions(
 
 
 async def test_usage_of_a_span_counts_the_turns_that_started_in_it(client: RuntimeClient, model: ScriptedModel) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     await client.ask(session.id, "one")
     await client.ask(session.id, "two")
     second, first = (await client.list_turns(session.id)).turns

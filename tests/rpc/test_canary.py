@@ -17,7 +17,7 @@ import asyncpg
 import grpc
 import pytest
 
-from agent_runtime.v1 import error_reason_pb2, input_pb2
+from agent_runtime.v1 import error_reason_pb2
 from devtools.runtime_process import RuntimeProcess
 from devtools.scripted_model import (
     Reply,
@@ -32,6 +32,7 @@ from devtools.scripted_model import (
     text,
 )
 from tests.support.postgres import PostgresServer
+from tests.support.required_fields import required_fields
 from tests.support.rpcs import OFFERED, RPCS, Metadata, Rpc
 from tests.support.runtime_client import Event, RuntimeClient, ended, read_until
 from tests.support.tcp_relay import TcpRelay, relay_to
@@ -43,7 +44,7 @@ SECRETS = (API_KEY, SERVICE_KEY, PASSWORD)
 ROOT = str(Path(__file__).parents[2])
 # What internals look like when they show: canaries, addresses, paths, names of libraries, statements.
 MARKS = (
-    *("canary", "127.0.0.1", ROOT, ".py", "Traceback", "Errno", "<html", "SELECT", "session_heads"),
+    *("canary", "127.0.0.1", ROOT, '.py"', ".py:", "Traceback", "Errno", "<html", "SELECT", "session_heads"),
     *("sqlalchemy", "asyncpg", "sqlite", "postgres", "httpx", "aiohttp"),
 )
 
@@ -136,17 +137,14 @@ async def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
 
 
 def good_request(rpc: Rpc, session_id: str, turn_id: str) -> bytes:
-    """A request that succeeds while all is well."""
+    """A request with nothing wrong in it."""
     known = rpc.request.DESCRIPTOR.fields_by_name
     fields: dict[str, Any] = {"session_id": session_id} if "session_id" in known and "Create" not in rpc.name else {}
     if "turn_id" in known:
         fields["turn_id"] = turn_id
-    if rpc.name == "AgentService/GetAgent":
-        fields["agent"] = "universal"
-    if rpc.name == "SessionService/UpdateSession":
-        fields["description"] = "new"
+    fields |= required_fields(rpc)
     if rpc.name == "MessageService/SendMessage":
-        fields |= {"user_message": input_pb2.UserMessage(text="hello"), "detach": True}
+        fields["detach"] = True
     if rpc.name == "MessageService/WatchSession":
         fields |= {"after_sequence": 0, "stop_at_head": True, "snapshot": True}
     return rpc.request(**fields).SerializeToString()
@@ -182,7 +180,7 @@ MODEL_FAILURES: dict[str, Reply] = {
 async def test_what_a_model_says_in_an_error_stays_inside(planted: Planted, failure: str) -> None:
     await planted.model.play(MODEL_FAILURES[failure])
     client = planted.client()
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     events = await client.ask(session.id, "hello")
     assert ended(events)
     assert events[-1].HasField("turn_failed")
@@ -195,7 +193,7 @@ async def test_what_a_model_says_in_an_error_stays_inside(planted: Planted, fail
 async def test_a_database_that_fails_unexpectedly_is_told_in_a_fixed_text(planted: Planted) -> None:
     await planted.model.reset()
     client = planted.client()
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     turn_id = (await client.ask(session.id, "hello"))[-1].turn_id
     for table in ("sessions", "session_heads", "messages", "turns", "session_events", "agent_contexts"):
         await planted.rename(table, "canary_table")
@@ -212,7 +210,7 @@ async def test_a_database_that_fails_unexpectedly_is_told_in_a_fixed_text(plante
 async def test_a_turn_that_breaks_for_our_own_fault_says_only_that(planted: Planted) -> None:
     await planted.model.play(reply(text("so far "), gate("break"), text("not stored")), reply(text("fine again")))
     client = planted.client()
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     await client.ask(session.id, "hello", detach=True)
     await planted.model.held("break")
     await planted.rename("messages", "canary_table")
@@ -237,7 +235,7 @@ async def test_a_turn_that_breaks_for_our_own_fault_says_only_that(planted: Plan
 @pytest.mark.parametrize("planted", ["postgresql"], indirect=True)
 async def test_a_database_that_is_away_is_not_named(planted: Planted) -> None:
     client = planted.client()
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     turn_id = (await client.ask(session.id, "hello"))[-1].turn_id
     assert planted.wire is not None
     await planted.wire.cut()
@@ -268,7 +266,7 @@ async def test_a_model_that_cannot_be_reached_is_not_named(tmp_path: Path, addre
     url = f"sqlite:///{tmp_path / 'canary.db'}"
     async with RuntimeProcess(url, address) as runtime, grpc.aio.insecure_channel(runtime.address) as channel:
         client = RuntimeClient(channel)
-        session = await client.new_session()
+        session = await client.new_session(agent="universal")
         events = await client.ask(session.id, "hello")
         assert events[-1].turn_failed.reason == error_reason_pb2.ERROR_REASON_LLM_UNAVAILABLE
         said = b"".join(event.SerializeToString() for event in events)
@@ -286,7 +284,7 @@ async def test_a_file_that_turns_to_garbage_is_told_in_a_fixed_text(
         grpc.aio.insecure_channel(runtime.address) as channel,
     ):
         client = RuntimeClient(channel)
-        session = await client.new_session()
+        session = await client.new_session(agent="universal")
         turn_id = (await client.ask(session.id, "hello"))[-1].turn_id
         for part in (file, file.with_name(file.name + "-wal")):
             part.write_bytes(b"canary " * 20_000)

@@ -33,7 +33,7 @@ async def watched(client: RuntimeClient, session_id: str, after: int) -> list[An
 
 
 async def test_clearing_empties_the_history_and_keeps_the_rest(client: RuntimeClient, model: ScriptedModel) -> None:
-    session = await client.new_session(title="t", labels={"a": "1"})
+    session = await client.new_session(agent="universal", title="t", labels={"a": "1"})
     events = await client.ask(session.id, "forget me")
     before = await client.session(session.id)
     answer = await client.clear(session.id)
@@ -51,7 +51,7 @@ async def test_clearing_empties_the_history_and_keeps_the_rest(client: RuntimeCl
 async def test_a_replay_shows_one_cleared_gap_a_snapshot_and_what_came_after(
     client: RuntimeClient, model: ScriptedModel
 ) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     last = (await client.ask(session.id, "one"))[-1].sequence
     await client.clear(session.id)
     later = await client.ask(session.id, "two")
@@ -67,7 +67,7 @@ async def test_a_replay_shows_one_cleared_gap_a_snapshot_and_what_came_after(
 
 
 async def test_a_live_watcher_is_told_and_follows_on(client: RuntimeClient, model: ScriptedModel) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     last = (await client.ask(session.id, "one"))[-1].sequence
     watch = client.watch(session.id, after_sequence=last)
     await watch.initial_metadata()
@@ -81,7 +81,7 @@ async def test_a_live_watcher_is_told_and_follows_on(client: RuntimeClient, mode
 async def test_numbers_go_on_after_clearing_and_the_model_sees_only_what_is_new(
     client: RuntimeClient, model: ScriptedModel
 ) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     await client.ask(session.id, "old")
     cleared_at = (await client.clear(session.id)).session.last_sequence
     events = await client.ask(session.id, "new")
@@ -97,7 +97,7 @@ async def test_numbers_go_on_after_clearing_and_the_model_sees_only_what_is_new(
 async def test_attaching_again_to_a_cleared_input_tells_the_gap_and_ends(
     client: RuntimeClient, model: ScriptedModel
 ) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     last = (await client.ask(session.id, "one", request_id="r-1"))[-1].sequence
     await client.clear(session.id)
     await client.ask(session.id, "two")
@@ -111,7 +111,7 @@ async def test_attaching_again_to_a_cleared_input_tells_the_gap_and_ends(
 
 
 async def test_a_repeat_of_clear_leaves_what_was_said_since(client: RuntimeClient, model: ScriptedModel) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     await client.ask(session.id, "one")
     assert (await client.clear(session.id, "r-1")).cleared_messages == 2
     await client.ask(session.id, "two")
@@ -121,7 +121,7 @@ async def test_a_repeat_of_clear_leaves_what_was_said_since(client: RuntimeClien
 
 async def test_a_session_with_an_active_turn_is_not_cleared(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(gate("go"), text("done")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     await client.ask(session.id, "go", detach=True)
     async with refused() as refusal:
         await client.clear(session.id)
@@ -130,7 +130,7 @@ async def test_a_session_with_an_active_turn_is_not_cleared(client: RuntimeClien
 
 
 async def test_an_inactive_session_can_be_cleared_and_deleted(client: RuntimeClient, model: ScriptedModel) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     await client.ask(session.id, "one")
     await client.deactivate(session.id)
     assert (await client.clear(session.id)).session.message_count == 0
@@ -176,7 +176,7 @@ async def test_the_id_of_a_deleted_session_stays_taken(client: RuntimeClient, ot
 
 
 async def test_a_repeat_of_the_delete_that_did_it_is_fine(client: RuntimeClient) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     await client.delete(session.id, "r-1")
     await client.delete(session.id, "r-1")
     async with refused() as refusal:
@@ -185,7 +185,7 @@ async def test_a_repeat_of_the_delete_that_did_it_is_fine(client: RuntimeClient)
 
 
 async def test_watchers_see_the_deletion_last_and_end_well(client: RuntimeClient, model: ScriptedModel) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     last = (await client.ask(session.id, "hello"))[-1].sequence
     watch = client.watch(session.id, after_sequence=last)
     await watch.initial_metadata()
@@ -200,7 +200,7 @@ async def test_deleting_ends_a_running_turn_its_streams_and_its_request_to_the_m
     client: RuntimeClient, model: ScriptedModel
 ) -> None:
     await model.play(reply(text("so far "), gate("never"), text("not this")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     sender = client.send(session.id, "go")
     seen = await read_until(sender, said("so far "))
     watch = client.watch(session.id, after_sequence=seen[-1].sequence)
@@ -218,7 +218,7 @@ async def test_deleting_ends_a_running_turn_its_streams_and_its_request_to_the_m
 @pytest.mark.parametrize("words", ["a word that must not survive"])
 async def test_clearing_leaves_no_content_in_the_log(client: RuntimeClient, model: ScriptedModel, words: str) -> None:
     await model.play(reply(text(words)))
-    session = await client.new_session(title="t")
+    session = await client.new_session(agent="universal", title="t")
     assert text_of(await client.ask(session.id, words)) == words
     await client.clear(session.id)
     left = [item.SerializeToString() for item in await watched(client, session.id, 0)]
@@ -228,7 +228,7 @@ async def test_clearing_leaves_no_content_in_the_log(client: RuntimeClient, mode
 
 
 async def test_a_cursor_from_before_a_deletion_is_simply_not_found(client: RuntimeClient) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     await client.delete(session.id)
     watch = client.watch(session.id, after_sequence=5)
     with pytest.raises(grpc.aio.AioRpcError) as caught:

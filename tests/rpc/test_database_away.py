@@ -78,7 +78,7 @@ async def test_health_follows_the_database_for_every_service(far: Far) -> None:
 
 
 async def test_calls_fail_fast_and_say_when_to_try_again(far: Far, far_client: RuntimeClient) -> None:
-    session = await far_client.new_session()
+    session = await far_client.new_session(agent="universal")
     async with away(far):
         for attempt in (
             far_client.session(session.id),
@@ -112,7 +112,7 @@ async def test_a_turn_outlives_a_short_absence_and_its_stream_can_be_taken_up(
     far: Far, far_client: RuntimeClient, model: ScriptedModel
 ) -> None:
     await model.play(reply(text("before "), gate("away"), text("meanwhile "), gate("back"), text("after")))
-    session = await far_client.new_session()
+    session = await far_client.new_session(agent="universal")
     sending = far_client.send(session.id, "go", request_id="r-1")
     seen = await read_until(sending, said("before "))
     async with away(far):
@@ -134,7 +134,7 @@ async def test_a_turn_outlives_a_short_absence_and_its_stream_can_be_taken_up(
 
 async def test_a_turn_outlives_a_long_absence(far: Far, far_client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(text("lost "), gate("never")), reply(text("whole answer")))
-    session = await far_client.new_session()
+    session = await far_client.new_session(agent="universal")
     sending = far_client.send(session.id, "go", request_id="r-1")
     seen = await read_until(sending, said("lost "))
     sending.cancel()

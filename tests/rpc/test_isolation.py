@@ -7,9 +7,9 @@ from typing import Any
 import grpc
 import pytest
 
-from agent_runtime.v1 import input_pb2
 from devtools.runtime_process import RuntimeProcess
 from devtools.scripted_model import ScriptedModel, gate, reply, text
+from tests.support.required_fields import required_fields
 from tests.support.rpcs import OFFERED, RPCS, Rpc
 from tests.support.runtime_client import Refusal, RuntimeClient, refusal_of, refused
 
@@ -26,8 +26,9 @@ def request_for(rpc: Rpc, session_id: str, turn_id: str) -> bytes:
     fields: dict[str, Any] = {"session_id": session_id}
     if "turn_id" in rpc.request.DESCRIPTOR.fields_by_name:
         fields["turn_id"] = turn_id
+    fields |= required_fields(rpc)
     if rpc.name == "MessageService/SendMessage":
-        fields |= {"user_message": input_pb2.UserMessage(text="hello"), "request_id": "r-1"}
+        fields["request_id"] = "r-1"
     if rpc.name == "MessageService/WatchSession":
         fields |= {"after_sequence": 10**6}
     return rpc.request(**fields).SerializeToString()
@@ -44,7 +45,7 @@ async def test_what_belongs_to_another_is_answered_like_what_does_not_exist(
 ) -> None:
     assert len(OF_A_SESSION) >= 15
     await model.play(reply(gate("never")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     (accepted,) = await client.ask(session.id, "secret", request_id="r-1", detach=True)
     before = await client.session(session.id)
     async with grpc.aio.insecure_channel(runtime.address) as channel:
@@ -60,7 +61,7 @@ async def test_what_belongs_to_another_is_answered_like_what_does_not_exist(
 async def test_a_turn_is_found_in_its_own_session_alone(
     client: RuntimeClient, other_client: RuntimeClient, model: ScriptedModel
 ) -> None:
-    session, second = await client.new_session(), await client.new_session()
+    session, second = await client.new_session(agent="universal"), await client.new_session(agent="universal")
     turn_id = (await client.ask(session.id, "hello"))[0].turn_id
     their_session = await other_client.new_session(session_id=session.id)
     for owner, session_id in ((client, second.id), (other_client, their_session.id)):
@@ -79,7 +80,8 @@ async def test_equal_ids_and_request_ids_of_two_owners_never_meet(
     client: RuntimeClient, other_client: RuntimeClient, model: ScriptedModel
 ) -> None:
     await model.play(reply(text("for the one")), reply(text("for the other")))
-    mine, theirs = await client.new_session(session_id="same"), await other_client.new_session(session_id="same")
+    mine = await client.new_session(session_id="same", agent="universal")
+    theirs = await other_client.new_session(session_id="same", agent="universal")
     my_events = await client.ask(mine.id, "hello", request_id="r-1")
     their_events = await other_client.ask(theirs.id, "hello", request_id="r-1")
     assert my_events[-1].turn_completed.result_text == "for the one"

@@ -58,7 +58,7 @@ async def test_filters_narrow_the_list_together(client: RuntimeClient) -> None:
     assert await ids(client, states=[session_pb2.SESSION_STATE_ACTIVE]) == ["blue", "red-large"]
     assert len(await ids(client, states=[session_pb2.SESSION_STATE_ACTIVE, session_pb2.SESSION_STATE_INACTIVE])) == 3
     assert await ids(client, states=[session_pb2.SESSION_STATE_INACTIVE], labels={"color": "blue"}) == []
-    assert len(await ids(client, current_agent="universal")) == 3
+    assert len(await ids(client, current_agent="orchestrator")) == 3
     assert await ids(client, current_agent="coder") == []
 
 

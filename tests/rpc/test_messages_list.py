@@ -22,7 +22,7 @@ async def history(client: RuntimeClient, session_id: str, **filters: object) -> 
 
 async def test_the_history_holds_what_the_log_said_entered_it(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(reasoning("hmm"), text("yes")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     events = await client.ask(session.id, "is it?")
     messages = await history(client, session.id)
     assert messages == [event.message_added.message for event in events if event.HasField("message_added")]
@@ -38,7 +38,7 @@ async def test_the_history_holds_what_the_log_said_entered_it(client: RuntimeCli
 async def test_calls_and_their_results_are_paired_in_the_history(client: RuntimeClient, model: ScriptedModel) -> None:
     arguments = '{"path":  "a.md", "n": 1.0}'
     await model.play(reply(text("Let me look."), tool_calls(call("read_file", arguments))), reply(text("sorry")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     await client.ask(session.id, "look")
     _, asking, result, answer = await history(client, session.id)
     assert (asking.content, asking.tool_calls[0].name) == ("Let me look.", "read_file")
@@ -50,7 +50,7 @@ async def test_calls_and_their_results_are_paired_in_the_history(client: Runtime
 
 
 async def test_filters_and_direction(client: RuntimeClient, model: ScriptedModel) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     for words in ("one", "two", "three"):
         await client.ask(session.id, words)
     everything = await history(client, session.id)
@@ -68,7 +68,7 @@ async def test_filters_and_direction(client: RuntimeClient, model: ScriptedModel
 async def test_pages_of_any_size_make_the_whole_history(
     client: RuntimeClient, model: ScriptedModel, newest_first: bool
 ) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     for number in range(3):
         await client.ask(session.id, f"message {number}")
     ordinals = [1, 2, 3, 4, 5, 6]
@@ -86,7 +86,7 @@ async def test_pages_of_any_size_make_the_whole_history(
 async def test_messages_added_while_one_pages_appear_at_the_end_and_none_twice(
     client: RuntimeClient, model: ScriptedModel
 ) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     await client.ask(session.id, "one")
     first = await client.list_messages(session.id, page_size=1)
     newest = await client.list_messages(session.id, page_size=1, newest_first=True)
@@ -101,7 +101,7 @@ async def test_a_page_ends_at_a_mebibyte_and_holds_at_least_one_message(
     client: RuntimeClient, model: ScriptedModel
 ) -> None:
     await model.play(reply(text("x" * 600_000, chunk_characters=60_000), repeat=True))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     for _ in range(3):
         await client.ask(session.id, "much, please")
     pages = await every_page(lambda token: client.list_messages(session.id, page_token=token))
@@ -112,7 +112,7 @@ async def test_a_page_ends_at_a_mebibyte_and_holds_at_least_one_message(
 
 async def test_an_answer_in_progress_is_not_yet_in_the_history(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(text("half "), gate("go"), text("whole")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     (accepted,) = await client.ask(session.id, "go", detach=True)
     await model.held("go")
     assert [message.role for message in await history(client, session.id)] == [USER]
@@ -123,7 +123,7 @@ async def test_an_answer_in_progress_is_not_yet_in_the_history(client: RuntimeCl
 
 async def test_the_model_gets_the_whole_history_in_order(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(text("first answer")), reply(text("second answer")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     await client.ask(session.id, "first question")
     await client.ask(session.id, "second question")
     sent = (await model.calls())[-1]["body"]["messages"]
@@ -132,7 +132,7 @@ async def test_the_model_gets_the_whole_history_in_order(client: RuntimeClient, 
 
 
 async def test_an_empty_history_is_an_empty_page(client: RuntimeClient) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     page = await client.list_messages(session.id)
     assert (list(page.messages), page.next_page_token) == ([], "")
     assert kinds(await client.log(session.id)) == []

@@ -36,7 +36,7 @@ async def test_a_second_server_on_one_file_says_so_and_ends(tmp_path: Path, shar
     async with RuntimeProcess(url, shared_model.url) as first:
         assert "another server is using this database" in await ends_with_one_line(url)
         async with connected(first.address) as client:
-            assert (await client.new_session()).version == 1
+            assert (await client.new_session(agent="universal")).version == 1
 
 
 @pytest.mark.parametrize("kind", ["garbage", "a directory", "no directory", "no such server", "no such scheme"])
@@ -92,7 +92,7 @@ async def test_sigterm_says_not_serving_first_and_then_ends_well(tmp_path: Path,
         await health.becomes(SERVING)
         stopping = asyncio.ensure_future(runtime.terminate())
         assert await health.becomes(NOT_SERVING) < 0.5
-        assert (await client.new_session()).version == 1  # whoever has not noticed yet is still served
+        assert (await client.new_session(agent="universal")).version == 1  # whoever has not noticed yet is still served
         assert await stopping == 0
 
 
@@ -108,7 +108,7 @@ async def test_a_silent_stream_beats_with_the_last_number_it_delivered(
     brisk: RuntimeProcess, model: ScriptedModel
 ) -> None:
     async with connected(brisk.address) as client:
-        session = await client.new_session()
+        session = await client.new_session(agent="universal")
         watch: Any = client.watch(session.id)
         assert (await watch.read()).heartbeat.last_sequence == 0
         await client.update(session.id, title="x")
@@ -127,7 +127,7 @@ async def test_a_stream_at_its_age_ends_with_a_number_to_go_on_after(
 ) -> None:
     await model.play(reply(text("before "), gate("later"), text("after")))
     async with connected(brisk.address) as client:
-        session = await client.new_session()
+        session = await client.new_session(agent="universal")
         sending = client.send(session.id, "go", request_id="r-1")
         seen = await read_until(sending, said("before "))
         rest = await read_rest(sending)
@@ -144,7 +144,7 @@ async def test_after_kill_9_at_rest_everything_is_there(database_url: str, share
     await shared_model.reset()
     async with RuntimeProcess(database_url, shared_model.url) as runtime:
         async with connected(runtime.address, "me") as client:
-            session = await client.new_session(title="kept", labels={"a": "1"}, request_id="create")
+            session = await client.new_session(agent="universal", title="kept", labels={"a": "1"}, request_id="create")
             events = await client.ask(session.id, "hello", request_id="r-1")
             deleted = await client.new_session(session_id="deleted")
             await client.delete(deleted.id, "delete")
@@ -156,7 +156,10 @@ async def test_after_kill_9_at_rest_everything_is_there(database_url: str, share
             assert await everything(client, session.id) == before
             assert await client.log(session.id) == events
             assert await client.ask(session.id, "hello", request_id="r-1") == events
-            assert await client.new_session(title="kept", labels={"a": "1"}, request_id="create") == before[0]
+            assert (
+                await client.new_session(agent="universal", title="kept", labels={"a": "1"}, request_id="create")
+                == before[0]
+            )
             await client.delete("deleted", "delete")
             rest = await client.list_messages(session.id, page_token=token)
             assert [message.ordinal for message in rest.messages] == [2]
@@ -186,7 +189,7 @@ async def test_after_kill_9_amid_several_turns_all_of_them_finish(database_url: 
         async with connected(runtime.address, "me") as client:
 
             async def begin(name: str) -> list[Event]:
-                await client.new_session(session_id=name)
+                await client.new_session(session_id=name, agent="universal")
                 return await read_until(client.send(name, "go", request_id=name), said("first words "))
 
             seen = dict(zip(names, await asyncio.gather(*(begin(name) for name in names)), strict=True))

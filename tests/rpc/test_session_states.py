@@ -13,7 +13,7 @@ from tests.support.runtime_client import RuntimeClient, kinds, refused, text_of
 async def test_an_inactive_session_takes_no_message_until_it_is_activated(
     client: RuntimeClient, model: ScriptedModel
 ) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     closed = await client.deactivate(session.id, reason="holidays")
     assert closed.state == session_pb2.SESSION_STATE_INACTIVE
     assert (closed.deactivation_reason, closed.version) == ("holidays", 2)
@@ -27,7 +27,7 @@ async def test_an_inactive_session_takes_no_message_until_it_is_activated(
 
 
 async def test_both_changes_are_told_in_the_log(client: RuntimeClient) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     await client.deactivate(session.id, reason="r" * 500)
     await client.activate(session.id)
     closed, opened = [event.session_state_changed for event in await client.log(session.id)]
@@ -36,7 +36,7 @@ async def test_both_changes_are_told_in_the_log(client: RuntimeClient) -> None:
 
 
 async def test_doing_it_twice_changes_nothing_not_even_the_reason(client: RuntimeClient) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     assert await client.activate(session.id) == session
     closed = await client.deactivate(session.id, reason="first")
     assert await client.deactivate(session.id, reason="second") == closed
@@ -44,7 +44,7 @@ async def test_doing_it_twice_changes_nothing_not_even_the_reason(client: Runtim
 
 
 async def test_a_late_repeat_does_not_undo_what_came_since(client: RuntimeClient) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     await client.deactivate(session.id, reason="x", request_id="r-1")
     await client.activate(session.id, request_id="r-1")  # another RPC, another id
     assert (await client.deactivate(session.id, reason="x", request_id="r-1")).state == session_pb2.SESSION_STATE_ACTIVE
@@ -54,7 +54,7 @@ async def test_a_late_repeat_does_not_undo_what_came_since(client: RuntimeClient
 
 
 async def test_an_inactive_session_can_be_read_and_changed(client: RuntimeClient, model: ScriptedModel) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     events = await client.ask(session.id, "hello", request_id="r-1")
     await client.deactivate(session.id)
     assert (await client.update(session.id, title="new")).title == "new"
@@ -66,7 +66,7 @@ async def test_an_inactive_session_can_be_read_and_changed(client: RuntimeClient
 
 async def test_a_session_with_an_active_turn_is_not_deactivated(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(gate("go"), text("done")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     (accepted,) = await client.ask(session.id, "go", detach=True)
     async with refused() as refusal:
         await client.deactivate(session.id)
@@ -119,7 +119,7 @@ async def test_an_answer_is_kept_even_if_it_is_the_message_too_many(
 async def test_the_first_message_is_the_title_cut_at_a_whole_character(
     client: RuntimeClient, model: ScriptedModel, words: str, title: str
 ) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     await client.ask(session.id, words)
     await client.ask(session.id, "a second message changes nothing")
     assert (await client.session(session.id)).title == title
@@ -138,7 +138,7 @@ async def test_a_given_title_stays_and_an_emptied_one_is_replaced(client: Runtim
 async def test_messages_move_activity_and_duration_but_neither_version_nor_update_time(
     client: RuntimeClient, model: ScriptedModel
 ) -> None:
-    before = await client.new_session()
+    before = await client.new_session(agent="universal")
     events = await client.ask(before.id, "hello")
     after = await client.session(before.id)
     assert (after.version, after.update_time) == (before.version, before.update_time)

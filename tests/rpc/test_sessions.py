@@ -29,7 +29,7 @@ async def test_a_session_begins_with_the_documented_defaults(client: RuntimeClie
     assert session.state == session_pb2.SESSION_STATE_ACTIVE
     assert (session.version, session.message_count, session.message_limit, session.last_sequence) == (1, 0, 1000, 0)
     assert (session.active_turn_id, session.forked_from_session_id, session.deactivation_reason) == ("", "", "")
-    assert session.current_agent == "universal"
+    assert session.current_agent == "orchestrator"
     assert session.create_time == session.update_time == session.last_activity_time
     assert session.duration.ToSeconds() == 0
     assert await client.session(session.id) == session
@@ -189,7 +189,7 @@ async def test_of_many_who_expect_the_same_version_one_wins(client: RuntimeClien
 
 async def test_a_session_can_be_changed_while_its_agent_answers(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(text("before "), gate("go"), text("after")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     asking = asyncio.ensure_future(client.ask(session.id, "go"))
     await model.held("go")
     assert (await client.update(session.id, title="renamed")).active_turn_id

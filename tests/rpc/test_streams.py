@@ -23,7 +23,7 @@ async def test_an_answer_arrives_piece_by_piece_and_ends_with_the_whole(
     client: RuntimeClient, model: ScriptedModel
 ) -> None:
     await model.play(reply(reasoning("let me see "), text("one "), gate("seen"), text("two three")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     stream = client.send(session.id, "count")
     events = await read_until(stream, said("one "))
     await model.release("seen")
@@ -46,7 +46,7 @@ async def test_watching_again_from_any_number_gives_exactly_the_rest(
         reply(text("a first answer of several words", chunk_delay=0.01)),
         reply(text("and a second one", chunk_delay=0.01)),
     )
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     seen = await client.ask(session.id, "first") + await client.ask(session.id, "second")
     for after in range(len(seen) + 1):
         assert await client.log(session.id, after) == seen[after:]
@@ -54,7 +54,7 @@ async def test_watching_again_from_any_number_gives_exactly_the_rest(
 
 async def test_two_watchers_and_the_sender_see_the_same(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(text("the same for everyone", chunk_delay=0.01)))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
 
     async def watch() -> list[Event]:
         return await read_until(client.watch(session.id, after_sequence=0), ended)
@@ -64,7 +64,7 @@ async def test_two_watchers_and_the_sender_see_the_same(client: RuntimeClient, m
 
 
 async def test_a_cursor_beyond_the_log_is_refused(client: RuntimeClient, model: ScriptedModel) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     async with refused() as refusal:
         await client.watch(session.id, after_sequence=1).read()
     assert refusal().reason == "SEQUENCE_AHEAD"
@@ -75,7 +75,7 @@ async def test_a_snapshot_in_the_middle_of_an_answer_and_what_follows_make_the_w
     client: RuntimeClient, model: ScriptedModel
 ) -> None:
     await model.play(reply(text("before the gate "), gate("go"), text("and after it")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     await read_until(client.send(session.id, "go on"), said("before the gate "))
     watch = client.watch(session.id, snapshot=True)
     opening: Any = await watch.read()
@@ -91,7 +91,7 @@ async def test_a_snapshot_in_the_middle_of_an_answer_and_what_follows_make_the_w
 
 async def test_closing_the_stream_does_not_stop_the_turn(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(text("still "), gate("later"), text("here")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     call = client.send(session.id, "go")
     (first,) = await read_until(call, lambda events: len(events) == 1)
     await model.held("later")
@@ -105,7 +105,7 @@ async def test_closing_the_stream_does_not_stop_the_turn(client: RuntimeClient, 
 
 async def test_a_repeated_request_attaches_to_the_same_turn(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(text("said "), gate("more"), text("once")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     first = asyncio.ensure_future(client.ask(session.id, "say it", request_id="r-1"))
     await model.held("more")
     second = asyncio.ensure_future(client.ask(session.id, "say it", request_id="r-1"))
@@ -116,7 +116,7 @@ async def test_a_repeated_request_attaches_to_the_same_turn(client: RuntimeClien
 
 
 async def test_a_request_id_with_another_body_is_refused(client: RuntimeClient, model: ScriptedModel) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     await client.ask(session.id, "one thing", request_id="r-1")
     async with refused() as refusal:
         await client.ask(session.id, "another thing", request_id="r-1")
@@ -127,7 +127,7 @@ async def test_attaching_again_goes_on_after_any_number_and_starts_nothing(
     client: RuntimeClient, model: ScriptedModel
 ) -> None:
     await model.play(reply(text("a few words here", chunk_delay=0.01)))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     seen = await client.ask(session.id, "go", request_id="r-1")
     for after in range(len(seen) + 1):
         assert await client.ask(session.id, "go", request_id="r-1", after_sequence=after) == seen[after:]
@@ -139,7 +139,7 @@ async def test_attaching_again_goes_on_after_any_number_and_starts_nothing(
 
 async def test_a_detached_call_ends_with_the_acceptance(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(gate("later"), text("in the background")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     accepted = await client.ask(session.id, "go", detach=True)
     assert kinds(accepted) == ["input_accepted"]
     await model.release("later")
@@ -150,7 +150,7 @@ async def test_a_second_turn_at_the_same_time_is_refused_and_names_the_first(
     client: RuntimeClient, model: ScriptedModel
 ) -> None:
     await model.play(reply(gate("wait"), text("done")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     accepted = await client.ask(session.id, "first", detach=True)
     async with refused() as refusal:
         await client.ask(session.id, "second")

@@ -37,7 +37,7 @@ TEXTS = (
     "../../etc/passwd",
 )
 WITH_NO_FIELDS = {"SessionService/CreateSession", "SessionService/ListSessions"}
-WITH_NO_FIELDS |= {"AgentService/ListAgents", "AgentService/GetAgentUsageStats"}
+WITH_NO_FIELDS |= {"AgentService/ListAgents", "AgentService/GetAgentUsageStats", "ApprovalService/ListApprovals"}
 
 
 async def outcome(rpc: Rpc, channel: grpc.aio.Channel, data: bytes, client: RuntimeClient) -> Refusal | None:

@@ -17,7 +17,7 @@ FAILED, CANCELLED = turn_pb2.TURN_STATE_FAILED, turn_pb2.TURN_STATE_CANCELLED
 
 async def test_a_running_turn_and_the_same_one_completed(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(text("half "), gate("go"), text("whole")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     asking = asyncio.ensure_future(client.ask(session.id, "go"))
     await model.held("go")
     turn_id = (await client.session(session.id)).active_turn_id
@@ -41,7 +41,7 @@ async def test_a_running_turn_and_the_same_one_completed(client: RuntimeClient, 
 
 
 async def test_a_turn_knows_how_long_it_has_worked(client: RuntimeClient, model: ScriptedModel) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     turn_id = (await client.ask(session.id, "hello"))[0].turn_id
     turn = (await client.turn(session.id, turn_id)).turn
     span = turn.end_time.ToNanoseconds() - turn.create_time.ToNanoseconds()
@@ -50,7 +50,7 @@ async def test_a_turn_knows_how_long_it_has_worked(client: RuntimeClient, model:
 
 async def test_a_failed_turn_says_what_its_event_said(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(refusal(503, retry_after="7"))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     event = (await client.ask(session.id, "go"))[-1]
     turn = (await client.turn(session.id, event.turn_id)).turn
     assert turn.state == FAILED
@@ -64,7 +64,7 @@ async def test_a_failed_turn_says_what_its_event_said(client: RuntimeClient, mod
 
 async def test_a_cancelled_turn_says_by_whom(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(gate("never")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     (accepted,) = await client.ask(session.id, "go", detach=True)
     cancelled = (await client.cancel(session.id, accepted.turn_id)).turn
     turn = (await client.turn(session.id, accepted.turn_id)).turn
@@ -77,7 +77,7 @@ async def test_cancelling_without_an_id_ends_whichever_turn_is_active(
     client: RuntimeClient, model: ScriptedModel
 ) -> None:
     await model.play(reply(gate("never")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     async with refused() as refusal:
         await client.cancel(session.id, "")
     assert (refusal().reason, refusal().metadata) == ("TURN_NOT_ACTIVE", {})
@@ -89,7 +89,7 @@ async def test_cancelling_without_an_id_ends_whichever_turn_is_active(
 
 async def test_a_repeated_cancel_never_cancels_a_later_turn(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(gate("never")), reply(gate("go"), text("done")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     (first,) = await client.ask(session.id, "one", detach=True)
     await client.cancel(session.id, "", request_id="r-1")
     (second,) = await client.ask(session.id, "two", detach=True)
@@ -103,7 +103,7 @@ async def test_a_repeated_cancel_never_cancels_a_later_turn(client: RuntimeClien
 
 async def test_turns_are_listed_newest_first_by_state_and_in_pages(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(text("one")), refusal(500), reply(gate("never")), reply(gate("wait"), text("four")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     assert list((await client.list_turns(session.id)).turns) == []
     await client.ask(session.id, "one")
     await client.ask(session.id, "two")
@@ -129,12 +129,12 @@ async def test_turns_are_listed_newest_first_by_state_and_in_pages(client: Runti
 async def test_the_usage_of_a_turn_is_the_sum_of_its_answers(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(
         reply(
-            tool_calls(call("read_file", {"path": "x"})),
+            tool_calls(call("no_such_tool", {"path": "x"})),
             usage=Usage(prompt_tokens=100, completion_tokens=10, cached_tokens=40),
         ),
         reply(text("done"), usage=Usage(prompt_tokens=200, completion_tokens=20, reasoning_tokens=5)),
     )
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     events = await client.ask(session.id, "go")
     reported = [event.usage_reported for event in events if event.HasField("usage_reported")]
     assert [report.usage.prompt_tokens for report in reported] == [100, 200]
@@ -147,7 +147,7 @@ async def test_the_usage_of_a_turn_is_the_sum_of_its_answers(client: RuntimeClie
 
 async def test_usage_nobody_reported_is_estimated_and_says_so(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(text("some words"), send_usage=False))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     usage = (await client.ask(session.id, "go"))[-1].turn_completed.usage
     assert usage.estimated
     assert usage.prompt_tokens > 0
@@ -156,7 +156,7 @@ async def test_usage_nobody_reported_is_estimated_and_says_so(client: RuntimeCli
 
 @pytest.mark.parametrize("turn_id", ["turn_nobody_knows", "x" * 128, "'; --", "Ж"])
 async def test_a_turn_nobody_knows_is_not_found(client: RuntimeClient, turn_id: str) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     for attempt in (client.turn(session.id, turn_id), client.cancel(session.id, turn_id)):
         async with refused() as refusal:
             await attempt
@@ -164,7 +164,7 @@ async def test_a_turn_nobody_knows_is_not_found(client: RuntimeClient, turn_id: 
 
 
 async def test_no_tool_calls_are_open(client: RuntimeClient, model: ScriptedModel) -> None:
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     await client.ask(session.id, "hello")
     request = message_service_pb2.ListOpenToolCallsRequest(session_id=session.id)
     answer = await client.messages.ListOpenToolCalls(request, metadata=client.metadata)

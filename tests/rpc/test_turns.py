@@ -22,7 +22,7 @@ from tests.support.runtime_client import RuntimeClient, connected, kinds, read_r
 
 async def test_cancel_stops_the_turn_and_the_request_to_the_model(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(text("so far so good "), gate("never"), text("not this")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     sender = client.send(session.id, "go")
     turn_id = (await read_until(sender, said("so far so good ")))[0].turn_id
     cancelled = (await client.cancel(session.id, turn_id)).turn
@@ -39,7 +39,7 @@ async def test_cancel_stops_the_turn_and_the_request_to_the_model(client: Runtim
 
 async def test_a_cancelled_session_takes_the_next_message(client: RuntimeClient, model: ScriptedModel) -> None:
     await model.play(reply(gate("never")), reply(text("hello again")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     accepted = await client.ask(session.id, "go", detach=True)
     await model.held("never")
     await client.cancel(session.id, accepted[0].turn_id)
@@ -51,7 +51,7 @@ async def test_a_failing_model_fails_the_turn_with_a_reason_and_the_session_goes
     client: RuntimeClient, model: ScriptedModel
 ) -> None:
     await model.play(refusal(500), reply(text("back again")))
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     failed = (await client.ask(session.id, "hello?"))[-1].turn_failed
     assert failed.reason == error_reason_pb2.ERROR_REASON_LLM_UNAVAILABLE
     assert failed.resumable
@@ -63,7 +63,7 @@ async def test_text_before_a_fault_is_kept_and_marked_incomplete(client: Runtime
     await model.play(
         reply(text("half an answer is better than none " * 4, chunk_delay=0.01), fault=fault.reset_after(1500))
     )
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     events = await client.ask(session.id, "hello?")
     assert kinds(events)[-2:] == ["message_added", "turn_failed"]
     kept = events[-2].message_added.message
@@ -75,9 +75,9 @@ async def test_a_tool_nobody_offered_is_refused_to_the_model_which_answers(
     client: RuntimeClient, model: ScriptedModel
 ) -> None:
     await model.play(
-        reply(tool_calls(call("rm -rf", {"path": "/"}), call("read_file", {"path": "x"}))), reply(text("then without"))
+        reply(tool_calls(call("rm -rf", {"path": "/"}), call("open_file", {"path": "x"}))), reply(text("then without"))
     )
-    session = await client.new_session()
+    session = await client.new_session(agent="universal")
     events = await client.ask(session.id, "delete it")
     assert events[-1].turn_completed.result_text == "then without"
     assert kinds(events).count("tool_result_recorded") == 2
@@ -92,7 +92,7 @@ async def test_after_kill_9_in_mid_answer_the_turn_finishes_and_nothing_seen_is_
         RuntimeProcess(database_url, model.url, {"LEASE": "2"}) as runtime,
     ):
         async with connected(runtime.address, "me") as client:
-            session = await client.new_session()
+            session = await client.new_session(agent="universal")
             seen = await read_until(client.send(session.id, "go", request_id="r-1"), said(words))
             await runtime.kill()
         await runtime.start()
@@ -118,7 +118,7 @@ async def test_a_graceful_stop_ends_streams_with_a_cursor_and_the_turn_finishes_
         RuntimeProcess(database_url, model.url) as runtime,
     ):
         async with connected(runtime.address, "me") as client:
-            session = await client.new_session()
+            session = await client.new_session(agent="universal")
             stream = client.send(session.id, "go", request_id="r-1")
             seen = await read_until(stream, said("before "))
             stopping = asyncio.ensure_future(runtime.terminate())

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from services.application.turns.inputs.accepted_input import Sender
 from services.domain.agent_context import AgentContext
 from services.domain.session import Session, SessionState
 from services.domain.session_change import SessionAggregate, SessionChange
 from services.domain.session_events import Payload
+from services.domain.tool_call import ToolCall, ToolCallState
 from services.domain.turn import Attempt, Turn, TurnState
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
+DATABASE_NOW = NOW + timedelta(hours=3)
+"""The database's clock is another one: what is decided by the wrong clock shows."""
+
+ANN = Sender("", "ann")
 
 
 def a_session(**fields: object) -> Session:
@@ -43,9 +49,29 @@ def a_running_turn(**fields: object) -> Turn:
     return Turn(**(given | fields))  # type: ignore[arg-type]
 
 
+def a_call(call_id: str = "c1", **fields: object) -> ToolCall:
+    """A call of the running turn that the client was asked to run."""
+    given: dict[str, object] = {
+        "id": call_id,
+        "turn_id": "turn_1",
+        "message_id": "msg_0",
+        "message_ordinal": 1,
+        "position": 0,
+        "batch_id": "batch_1",
+        "name": "read_file",
+        "arguments_json": '{"path": "a.py"}',
+        "agent": "universal",
+        "state": ToolCallState.OPEN,
+        "create_time": NOW,
+    }
+    return ToolCall(**(given | fields))  # type: ignore[arg-type]
+
+
 def a_change(turn: Turn | None = None, *, session: Session | None = None, **loaded: object) -> SessionChange:
     """A change of a session with that active turn, at number 10 of its log."""
-    aggregate = SessionAggregate(session or a_session(), AgentContext("universal"), last_sequence=10, turn=turn)
+    aggregate = SessionAggregate(
+        session or a_session(), AgentContext("universal"), last_sequence=10, deadline_now=DATABASE_NOW, turn=turn
+    )
     changed = replace(aggregate, **loaded)  # type: ignore[arg-type]
     return SessionChange(changed, now=NOW, correlation_id="corr-1")
 

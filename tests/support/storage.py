@@ -9,13 +9,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from services.application.event_feed import EventFeed
-from services.application.ports import Claim, Committed, Incarnation, SessionView
-from services.application.turns.turn_steps import TurnCaps, start_turn, take_answer
+from services.application.ports import Claim, Committed, IdempotencyKey, Incarnation, SessionView
+from services.application.ports.store import NOTHING_MORE
+from services.application.turns.answer_steps import take_answer
+from services.application.turns.call_policy import Judgement
+from services.application.turns.inputs.accept import accept, lookup_for
+from services.application.turns.inputs.accepted_input import Sender
+from services.application.turns.turn_limits import TurnLimits
 from services.domain.agent_context import AgentContext
+from services.domain.input import InputContent, UserMessage
 from services.domain.message import MessageToolCall
 from services.domain.model_exchange import FinishReason, ModelAnswer, Usage
 from services.domain.session import Session, SessionState
-from services.domain.session_change import SessionChange
+from services.domain.session_change import Lookup, SessionChange
 from services.domain.session_events import NewEvent, Payload, SessionEvent, SessionUpdated, TextDelta
 from services.domain.turn import Turn
 from services.infrastructure.persistence.database import Database
@@ -25,10 +31,15 @@ from services.infrastructure.persistence.log_writer import GroupLogWriter
 from services.infrastructure.persistence.outbox_store import SqlOutbox
 from services.infrastructure.persistence.read_model import SqlReadModel
 from services.infrastructure.persistence.session_store import SqlSessionStore
+from services.infrastructure.persistence.waits import SqlWaits
+from tests.support.catalogs import a_policy
 from tests.support.clock import ManualClock
 
 OWNER = "ann"
 CORRELATION = "corr-1"
+LIMITS = TurnLimits()
+POLICY = a_policy()
+REFUSED = Judgement("you have no such tool")
 
 
 class Published:
@@ -101,6 +112,7 @@ class Storage:
     store: SqlSessionStore
     reads: SqlReadModel
     leases: SqlLeases
+    waits: SqlWaits
     outbox: SqlOutbox
     incarnation: Incarnation
     published: Published
@@ -113,10 +125,7 @@ class Storage:
     async def start(self, session_id: str = "s1", owner_id: str = OWNER, text: str = "hello") -> Running:
         """Accepts a user message and opens the writer for its turn."""
 
-        def decide(change: SessionChange) -> None:
-            start_turn(change, text=text, request_id="", principal=owner_id)
-
-        return self.run(await self.change(decide, session_id, owner_id))
+        return self.run(await self.send(UserMessage(text), session_id, owner_id))
 
     def run(self, committed: Committed) -> Running:
         """Opens the writer for the turn that a change has started."""
@@ -126,14 +135,36 @@ class Storage:
         self.writer.open(committed.claim)
         return Running(committed.claim, turn)
 
+    async def send(
+        self,
+        content: InputContent,
+        session_id: str = "s1",
+        owner_id: str = OWNER,
+        *,
+        limits: TurnLimits = LIMITS,
+        key: IdempotencyKey | None = None,
+    ) -> Committed:
+        """Accepts an input of any kind; the outcome is the id it was accepted under."""
+
+        def decide(change: SessionChange) -> None:
+            change.outcome = accept(change, content, Sender("", owner_id), POLICY, limits).input_id
+
+        return await self.store.change(
+            owner_id, session_id, decide, correlation_id=CORRELATION, key=key, lookup=lookup_for(content)
+        )
+
     async def start_in_new_session(self, session_id: str = "s1", owner_id: str = OWNER) -> Running:
         await self.new_session(session_id, owner_id)
         return await self.start(session_id, owner_id)
 
     async def change(
-        self, decide: Callable[[SessionChange], None], session_id: str = "s1", owner_id: str = OWNER
+        self,
+        decide: Callable[[SessionChange], None],
+        session_id: str = "s1",
+        owner_id: str = OWNER,
+        lookup: Lookup = NOTHING_MORE,
     ) -> Committed:
-        return await self.store.change(owner_id, session_id, decide, correlation_id=CORRELATION)
+        return await self.store.change(owner_id, session_id, decide, correlation_id=CORRELATION, lookup=lookup)
 
     async def say(self, running: Running, text: str) -> None:
         """Queues a delta of the running answer."""
@@ -142,14 +173,22 @@ class Storage:
     def delta(self, running: Running, payload: Payload, correlation_id: str = CORRELATION) -> NewEvent:
         return NewEvent(payload, self.clock.now(), correlation_id, running.turn.id)
 
-    async def answer(self, running: Running, text: str, calls: Sequence[MessageToolCall] = ()) -> Committed:
-        """The step with which the model's answer ends; with calls the turn goes on."""
+    async def answer(
+        self,
+        running: Running,
+        text: str,
+        calls: Sequence[MessageToolCall] = (),
+        judgements: Sequence[Judgement] | None = None,
+        limits: TurnLimits = LIMITS,
+    ) -> Committed:
+        """The step with which the model's answer ends; unless `judgements` say otherwise all calls are refused."""
         answer = an_answer(text, calls)
+        judged = [REFUSED] * len(calls) if judgements is None else judgements
         committed = await self.store.step(
             running.claim,
-            lambda change: take_answer(change, answer, TurnCaps()),
+            lambda change: take_answer(change, answer, judged, limits),
             correlation_id=CORRELATION,
-            call_ids=[call.id for call in calls],
+            lookup=Lookup(call_ids=tuple(call.id for call in calls)),
         )
         turn = committed.present().turn
         if turn is not None and turn.attempt is not None:
@@ -185,6 +224,7 @@ async def running_storage(database: Database, clock: ManualClock) -> AsyncIterat
         store=SqlSessionStore(database, writer, publish, clock, incarnation=lambda: incarnation.name),
         reads=SqlReadModel(database),
         leases=SqlLeases(database, sole=False),
+        waits=SqlWaits(database),
         outbox=SqlOutbox(database),
         incarnation=incarnation,
         published=published,

@@ -21,6 +21,7 @@ from server.interceptors.chain import build_chain
 from server.interceptors.deadline import Deadline
 from server.telemetry.logs import configure_logging
 from services.application.ports import Authenticator
+from services.infrastructure.circuits import ProcessCircuits
 from tests.support.logging_state import kept_logging
 
 SERVICE = "test.v1.EdgeService"
@@ -104,7 +105,12 @@ async def running_edge(
 ) -> AsyncIterator[Edge]:
     """Serves on a free port of 127.0.0.1 until the block ends; logs go to `Edge.log`."""
     drain, deadline = DrainSignal(), Deadline(unary_timeout)
-    chain = build_chain(authenticator=authenticator or DevelopmentAuthenticator(), drain=drain, deadline=deadline)
+    chain = build_chain(
+        authenticator=authenticator or DevelopmentAuthenticator(),
+        drain=drain,
+        deadline=deadline,
+        circuits=ProcessCircuits(),
+    )
     server = grpc.aio.server(interceptors=[chain], options=server_options(Sizes().grpc_message))
     server.add_generic_rpc_handlers([service(SERVICE, unary, streams), service(OPERATIONS, operations)])
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"

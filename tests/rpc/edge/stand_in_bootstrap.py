@@ -16,6 +16,7 @@ from server.interceptors.chain import build_chain
 from server.interceptors.deadline import Deadline
 from server.lifecycle import RuntimeServer, stop_signals
 from server.startup_error import StartupError
+from services.infrastructure.circuits import ProcessCircuits
 from tests.rpc.edge.edge_server import SERVICE, service
 
 
@@ -23,7 +24,9 @@ async def run(settings: Settings, ready: Callable[[str], None]) -> None:
     """Serves one stream that ends when asked to; HANG_AT_THE_END makes it a process that cannot stop."""
     stop = stop_signals(settings)
     drain, deadline = DrainSignal(), Deadline(settings.unary_timeout)
-    chain = build_chain(authenticator=authenticator_for(settings), drain=drain, deadline=deadline)
+    chain = build_chain(
+        authenticator=authenticator_for(settings), drain=drain, deadline=deadline, circuits=ProcessCircuits()
+    )
     server = RuntimeServer(settings, interceptor=chain, drain=drain, deadline=deadline)
 
     async def watch(request: StringValue, context: Any) -> None:

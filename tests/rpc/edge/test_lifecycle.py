@@ -21,6 +21,7 @@ from server.interceptors.chain import build_chain
 from server.interceptors.deadline import Deadline
 from server.lifecycle import RuntimeServer
 from server.startup_error import StartupError
+from services.infrastructure.circuits import ProcessCircuits
 from tests.rpc.edge.edge_server import SERVICE, Edge, next_value, service
 from tests.rpc.edge.rpc_errors import refusal_of
 
@@ -49,7 +50,9 @@ async def running(
     """A server that lets nobody in but health and reflection, unless in development mode."""
     chosen = Settings(**{"listen": "127.0.0.1:0", "grace": 2.0, "drain_delay": 0.0, **settings})
     drain, deadline = DrainSignal(), Deadline(5.0)
-    chain = build_chain(authenticator=authenticator_for(chosen), drain=drain, deadline=deadline)
+    chain = build_chain(
+        authenticator=authenticator_for(chosen), drain=drain, deadline=deadline, circuits=ProcessCircuits()
+    )
     server = RuntimeServer(chosen, interceptor=chain, drain=drain, deadline=deadline)
     server.grpc.add_generic_rpc_handlers([service(SERVICE, unary or {}, streams or {})])
     address = await server.start([SERVICE])

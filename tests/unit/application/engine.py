@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 
 from services.application.background.lease_keeper import LeaseKeeper
@@ -17,36 +16,55 @@ from services.application.ports import (
     OwnedHead,
     SessionView,
 )
+from services.application.ports.store import NOTHING_MORE
 from services.application.turns.running_turns import RunningTurns
 from services.application.turns.turn_runner import TurnRunner
 from services.domain.agent_context import AgentContext
 from services.domain.errors import DatabaseUnavailableError, SessionNotFoundError
 from services.domain.session import Session
-from services.domain.session_change import HeadMove, SessionAggregate, SessionChange
-from services.domain.session_events import Payload
+from services.domain.session_change import HeadMove, Lookup
+from services.domain.tool import ClientTool
 from services.domain.turn import Turn
-from tests.support.changes import NOW, a_change, a_running_turn, a_session
+from tests.support.changes import a_running_turn, a_session
 from tests.support.clock import ManualClock
+from tests.support.memory_session import MemorySession
 
 KEYS = {"s1": 1, "s2": 2, "s3": 3}
 
 
 class MemoryStore:
-    """A `SessionStore` of loaded aggregates; commands only, since nobody here steps."""
+    """A `SessionStore` of sessions in memory; commands only, since nobody here steps."""
 
     def __init__(self) -> None:
-        self.sessions: dict[str, SessionAggregate] = {}
-        self.epochs: dict[str, int] = {}
-        self.log: dict[str, list[Payload]] = {}
+        self.sessions: dict[str, MemorySession] = {}
         self.away = False
 
     async def create(
-        self, session: Session, context: AgentContext, *, allow_existing: bool, key: IdempotencyKey | None
+        self,
+        session: Session,
+        context: AgentContext,
+        *,
+        client_tools: tuple[ClientTool, ...] = (),
+        allow_existing: bool,
+        key: IdempotencyKey | None,
     ) -> tuple[SessionView, bool]:
         raise NotImplementedError
 
+    async def fork(
+        self,
+        owner_id: str,
+        source_id: str,
+        new_id: str,
+        *,
+        title: str | None,
+        until_message_id: str,
+        correlation_id: str,
+        key: IdempotencyKey | None,
+    ) -> tuple[SessionView, int]:
+        raise NotImplementedError
+
     async def step(
-        self, claim: Claim, decide: Decision, *, correlation_id: str, call_ids: Sequence[str] = ()
+        self, claim: Claim, decide: Decision, *, correlation_id: str, lookup: Lookup = NOTHING_MORE
     ) -> Committed:
         raise NotImplementedError
 
@@ -61,29 +79,20 @@ class MemoryStore:
         *,
         correlation_id: str,
         key: IdempotencyKey | None = None,
-        with_draft_text: bool = False,
+        lookup: Lookup = NOTHING_MORE,
     ) -> Committed:
         if self.away:
             raise DatabaseUnavailableError("away")
-        loaded = self.sessions.get(session_id)
-        if loaded is None:
+        memory = self.sessions.get(session_id)
+        if memory is None:
             raise SessionNotFoundError
-        change = SessionChange(loaded, now=NOW, correlation_id=correlation_id)
-        decide(change)
-        self.log.setdefault(session_id, []).extend(event.payload for event in change.events)
-        claim = None
-        if change.head_move in (HeadMove.CLAIM, HeadMove.FENCE):
-            self.epochs[session_id] += 1
-        if change.head_move is HeadMove.CLAIM:
-            claim = self.claim(session_id)
-        active = change.turn if change.turn is not None and change.turn.state.is_active else None
-        self.sessions[session_id] = replace(
-            loaded, session=change.session, turn=active, last_sequence=change.last_sequence
-        )
-        return Committed(replace(self.sessions[session_id], turn=change.turn), claim=claim)
+        change = memory.change(decide, lookup, correlation_id=correlation_id)
+        claim = self.claim(session_id) if change.head_move is HeadMove.CLAIM else None
+        session = replace(change.loaded, session=change.session, context=change.context, turn=change.turn)
+        return Committed(session, claim=claim, outcome=change.outcome)
 
     def claim(self, session_id: str) -> Claim:
-        return Claim(KEYS[session_id], session_id, "ann", self.epochs[session_id])
+        return Claim(KEYS[session_id], session_id, "ann", self.sessions[session_id].epoch)
 
 
 class ScriptedLeases:
@@ -161,9 +170,9 @@ class Engine:
     def add_session(self, session_id: str = "s1", *, orphaned: bool = False) -> Turn:
         """A session with a running turn that some process has claimed; returns the turn."""
         turn = a_running_turn(id=f"turn_of_{session_id}")
-        session = a_session(id=session_id, key=KEYS[session_id])
-        self.store.sessions[session_id] = a_change(turn, session=session, orphaned=orphaned).loaded
-        self.store.epochs[session_id] = 1
+        memory = MemorySession(a_session(id=session_id, key=KEYS[session_id]), turn=turn)
+        memory.owner_lives = not orphaned
+        self.store.sessions[session_id] = memory
         return turn
 
     async def run_here(self, session_id: str = "s1") -> Turn:

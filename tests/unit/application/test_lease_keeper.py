@@ -45,7 +45,7 @@ async def test_a_session_that_is_ours_no_more_stops_and_the_others_go_on() -> No
     await engine.keeper.start()
     await engine.run_here("s1")
     await engine.run_here("s2")
-    engine.store.epochs["s1"] += 1  # somebody took it over
+    engine.store.sessions["s1"].epoch += 1  # somebody took it over
     engine.leases.owned.discard("s1")
     await engine.keeper.tick()
     await settled()
@@ -79,7 +79,7 @@ class TestAnOrphan:
         await engine.keeper.tick()
         await settled()
         assert engine.runner.running == {"s1": engine.store.claim("s1")}
-        [restarted] = engine.store.log["s1"]
+        [restarted] = engine.store.sessions["s1"].log
         assert isinstance(restarted, AttemptRestarted)
         await engine.keeper.stop()
 
@@ -90,7 +90,7 @@ class TestAnOrphan:
         engine.leases.orphaned = [OrphanedSession("ann", "s1")]
         await engine.keeper.tick()
         await settled()
-        assert (engine.runner.running, engine.store.log["s1"]) == ({}, [])
+        assert (engine.runner.running, engine.store.sessions["s1"].log) == ({}, [])
 
     async def test_that_was_deleted_meanwhile_disturbs_nothing(self) -> None:
         engine = Engine()
@@ -117,7 +117,7 @@ class TestASessionOfOursThatRunsNowhere:
         assert engine.runner.running == {"s1": engine.store.claim("s1")}
         for _ in range(3):
             await engine.keeper.tick()
-        assert len(engine.store.log["s1"]) == 1
+        assert len(engine.store.sessions["s1"].log) == 1
         await engine.keeper.stop()
 
     async def test_is_left_alone_when_its_turn_was_only_about_to_start(self) -> None:
@@ -130,7 +130,7 @@ class TestASessionOfOursThatRunsNowhere:
         await settled()
         for _ in range(3):
             await engine.keeper.tick()
-        assert engine.store.log.get("s1", []) == []
+        assert engine.store.sessions["s1"].log == []
         await engine.keeper.stop()
 
 

@@ -44,7 +44,7 @@ async def test_a_claim_that_is_not_the_one_that_runs_stops_nothing() -> None:
 async def test_a_fresh_claim_takes_the_place_of_the_older_one() -> None:
     engine = Engine()
     turn = await engine.run_here()
-    engine.store.epochs["s1"] = 2
+    engine.store.sessions["s1"].epoch = 2
     engine.turns.start(engine.store.claim("s1"), turn)
     await settled()
     assert engine.runner.stopped == ["s1"]
@@ -77,7 +77,7 @@ async def test_a_fault_of_ours_ends_its_turn_with_a_fixed_text_and_no_other(capl
     await engine.run_here("s2")
     engine.runner.fail("s1", ValueError("a secret"))
     await settled()
-    assert engine.store.log["s1"] == [TurnFailed(ErrorReason.INTERNAL, "internal error", None, True)]
+    assert engine.store.sessions["s1"].log == [TurnFailed(ErrorReason.INTERNAL, "internal error", None, True)]
     assert engine.store.sessions["s1"].turn is None
     assert list(engine.runner.running) == ["s2"]
     assert "a turn failed" in caplog.text
@@ -87,10 +87,10 @@ async def test_a_fault_of_ours_ends_its_turn_with_a_fixed_text_and_no_other(capl
 async def test_a_fault_after_the_turn_has_ended_changes_nothing() -> None:
     engine = Engine()
     await engine.run_here()
-    engine.store.sessions["s1"] = replace(engine.store.sessions["s1"], turn=None)
+    engine.store.sessions["s1"].turns.clear()
     engine.runner.fail("s1", ValueError("too late"))
     await settled()
-    assert engine.store.log["s1"] == []
+    assert engine.store.sessions["s1"].log == []
 
 
 async def test_a_fault_that_cannot_be_recorded_is_logged_and_left_to_recovery(

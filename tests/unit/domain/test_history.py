@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devtools.scripted_model.pairing import check_request
@@ -45,6 +46,7 @@ def histories(draw: st.DrawFn) -> list[Message]:
 
 
 @given(histories())
+@settings(deadline=None)
 def test_any_history_is_mended_into_one_that_the_provider_takes(messages: list[Message]) -> None:
     mended = valid_history(messages)
     check_request({"model": "m", "messages": [message_to_chat(message) for message in mended]})
@@ -54,6 +56,7 @@ def test_any_history_is_mended_into_one_that_the_provider_takes(messages: list[M
 
 
 @given(histories())
+@settings(deadline=None)
 def test_mending_twice_changes_nothing_more(messages: list[Message]) -> None:
     mended = valid_history(messages)
     assert valid_history(mended) == mended
@@ -82,3 +85,29 @@ def test_a_result_without_a_call_becomes_text_that_is_not_lost() -> None:
 
 def test_an_empty_history_stays_empty() -> None:
     assert valid_history([]) == ()
+
+
+def asked(arguments: str) -> Message:
+    return Message("m", Role.ASSISTANT, "", NOW, tool_calls=(MessageToolCall("a", "tool", arguments),))
+
+
+def failed(call_id: str) -> Message:
+    return Message("m", Role.TOOL, "not run: bad JSON", NOW, name="tool", tool_call_id=call_id, is_error=True)
+
+
+@pytest.mark.parametrize("arguments", ["", "{", "[]", "null", '"text"', "[" * 100_000, "9" * 10_000])
+def test_arguments_that_no_provider_reads_are_sent_as_none(arguments: str) -> None:
+    mended, answer = valid_history([asked(arguments), failed("a")])
+    assert mended.tool_calls[0].arguments_json == "{}"
+    assert answer.content == "not run: bad JSON"
+
+
+@pytest.mark.parametrize("arguments", ["{}", ' {"a" : 1} '])
+def test_arguments_that_can_be_read_are_sent_to_the_letter(arguments: str) -> None:
+    mended, _ = valid_history([asked(arguments), failed("a")])
+    assert mended.tool_calls[0].arguments_json == arguments
+
+
+def test_what_ran_is_never_changed() -> None:
+    history = (asked("{"), result("a"))
+    assert valid_history(history) == history

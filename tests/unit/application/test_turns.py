@@ -5,26 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devtools.scripted_model.pairing import check_request
-from services.application.turns.turn_steps import (
-    TurnCaps,
-    cancel_turn,
-    fail_internally,
-    recover_turn,
-    start_turn,
-    take_answer,
-    take_model_failure,
-)
+from services.application.turns.answer_steps import take_answer, take_model_failure
+from services.application.turns.call_policy import Judgement
+from services.application.turns.inputs.accepted_input import AcceptedInput, Sender
+from services.application.turns.inputs.user_message import accept_user_message
+from services.application.turns.outside_steps import cancel_turn, fail_internally, recover_turn
+from services.application.turns.turn_limits import TurnLimits
 from services.domain.errors import (
     ErrorReason,
     SessionInactiveError,
     SessionMessageLimitError,
     TurnInProgressError,
 )
-from services.domain.input import Disposition, InputKind
+from services.domain.input import Disposition, InputKind, UserMessage
 from services.domain.message import MessageToolCall, Role
 from services.domain.model_exchange import FinishReason, ModelAnswer, ModelError, Usage
 from services.domain.session import SessionState
@@ -39,11 +36,11 @@ from services.domain.session_events import (
     TurnFailed,
     UsageReported,
 )
-from services.domain.turn import CancelCause, Turn, TurnState, WaitingFor
+from services.domain.turn import CancelCause, Turn, TurnState, Wait, WaitingFor
 from services.infrastructure.llm.chat_format import message_to_chat
-from tests.support.changes import a_change, a_running_turn, a_session, kinds, payloads
+from tests.support.changes import a_call, a_change, a_running_turn, a_session, kinds, payloads
 
-CAPS = TurnCaps()
+LIMITS = TurnLimits()
 ONE_TOKEN = Usage(prompt_tokens=1, completion_tokens=1)
 
 
@@ -52,6 +49,15 @@ def answer(
 ) -> ModelAnswer:
     calls = tuple(MessageToolCall(call_id, "read_file", "{}") for call_id in call_ids)
     return replace(ModelAnswer(text, "", calls, finish_reason, ONE_TOKEN, "scripted"), **fields)  # type: ignore[arg-type]
+
+
+def take(change: SessionChange, said: ModelAnswer, limits: TurnLimits = LIMITS) -> None:
+    """The model has answered, and nobody may run any of its calls."""
+    take_answer(change, said, [Judgement("you have no such tool")] * len(said.tool_calls), limits)
+
+
+def accept(change: SessionChange, text: str = "hello", request_id: str = "") -> AcceptedInput:
+    return accept_user_message(change, UserMessage(text), Sender(request_id, "ann"), LIMITS)
 
 
 def turn_of(change: SessionChange) -> Turn:
@@ -71,17 +77,17 @@ def failure_reason(change: SessionChange) -> ErrorReason:
 class TestAcceptingAUserMessage:
     def test_starts_a_turn_that_whoever_commits_it_owns(self) -> None:
         change = a_change()
-        accepted = start_turn(change, text="hello", request_id="r1", principal="ann")
+        accepted = accept(change, request_id="r1")
         assert kinds(change) == ["InputAccepted", "MessageAdded", "TurnStarted"]
         assert change.head_move is HeadMove.CLAIM
         turn = turn_of(change)
         assert (turn.state, turn.agent, turn.correlation_id) == (TurnState.RUNNING, "universal", "corr-1")
-        assert payloads(change)[0] == InputAccepted(accepted.id, "r1", turn.id, Disposition.STARTED)
+        assert payloads(change)[0] == InputAccepted(accepted.input_id, "r1", turn.id, Disposition.STARTED)
         assert {event.turn_id for event in change.events} == {turn.id}
 
     def test_reserves_the_first_model_call_before_it_is_made(self) -> None:
         change = a_change()
-        start_turn(change, text="hello", request_id="", principal="ann")
+        accept(change)
         turn = turn_of(change)
         assert turn.model_calls == 1
         assert turn.attempt is not None
@@ -89,13 +95,15 @@ class TestAcceptingAUserMessage:
 
     def test_remembers_who_sent_it_and_the_number_it_got(self) -> None:
         change = a_change()
-        accepted = start_turn(change, text="hello", request_id="r1", principal="ann")
-        assert change.inputs == [accepted]
-        assert (accepted.principal, accepted.kind, accepted.accepted_sequence) == ("ann", InputKind.USER_MESSAGE, 11)
+        accepted = accept(change, request_id="r1")
+        [stored] = change.inputs
+        assert (stored.id, stored.turn_id) == (accepted.input_id, accepted.turn_id)
+        assert stored.accepted_sequence == accepted.sequence == 11
+        assert (stored.principal, stored.kind, stored.request_id) == ("ann", InputKind.USER_MESSAGE, "r1")
 
     def test_puts_the_message_into_the_history_of_its_turn(self) -> None:
         change = a_change(session=a_session(last_ordinal=4, message_count=2))
-        start_turn(change, text="hello", request_id="", principal="ann")
+        accept(change)
         [message] = change.messages
         assert (message.role, message.content, message.ordinal) == (Role.USER, "hello", 5)
         assert message.turn_id == turn_of(change).id
@@ -103,10 +111,10 @@ class TestAcceptingAUserMessage:
 
     @pytest.mark.parametrize("state", [TurnState.RUNNING, TurnState.PAUSED])
     def test_is_refused_while_a_turn_is_active_and_says_which(self, state: TurnState) -> None:
-        waiting = (WaitingFor.TOOL_RESULTS,) if state is TurnState.PAUSED else ()
-        change = a_change(a_running_turn(state=state, waiting_for=waiting))
+        waiting = (WaitingFor.TOOL_RESULTS, WaitingFor.APPROVAL) if state is TurnState.PAUSED else ()
+        change = a_change(a_running_turn(state=state, wait=Wait(waiting) if waiting else None))
         with pytest.raises(TurnInProgressError) as caught:
-            start_turn(change, text="hello", request_id="", principal="ann")
+            accept(change)
         assert caught.value.metadata == {
             "turn_id": "turn_1",
             "turn_state": state,
@@ -121,14 +129,14 @@ class TestAcceptingAUserMessage:
         ]:
             change = a_change(session=session)
             with pytest.raises(error):
-                start_turn(change, text="hello", request_id="", principal="ann")
+                accept(change)
             assert (change.events, change.messages, change.turn) == ([], [], None)
 
 
 class TestTheModelsAnswer:
     def test_completes_the_turn_and_leaves_the_session_without_an_owner(self) -> None:
         change = a_change(a_running_turn())
-        take_answer(change, answer("Hello!"), CAPS)
+        take(change, answer("Hello!"))
         assert kinds(change) == ["MessageAdded", "UsageReported", "TurnCompleted"]
         turn = turn_of(change)
         assert (turn.state, turn.result_text, turn.final_message_id) == (TurnState.COMPLETED, "Hello!", "msg_1")
@@ -137,14 +145,14 @@ class TestTheModelsAnswer:
 
     def test_becomes_the_message_whose_deltas_were_streamed(self) -> None:
         change = a_change(a_running_turn())
-        take_answer(change, answer("Hello!", reasoning="hmm"), CAPS)
+        take(change, answer("Hello!", reasoning="hmm"))
         [message] = change.messages
         assert (message.id, message.content, message.reasoning, message.complete) == ("msg_1", "Hello!", "hmm", True)
         assert (message.role, message.agent, message.turn_id) == (Role.ASSISTANT, "universal", "turn_1")
 
     def test_adds_its_cost_to_the_turns(self) -> None:
         change = a_change(a_running_turn(usage=Usage(10, 20)))
-        take_answer(change, answer("Hello!"), CAPS)
+        take(change, answer("Hello!"))
         assert turn_of(change).usage == Usage(11, 21)
         assert UsageReported(ONE_TOKEN, "scripted") in payloads(change)
         completed = payloads(change)[-1]
@@ -154,7 +162,7 @@ class TestTheModelsAnswer:
     @pytest.mark.parametrize("text", ["", "  \n"])
     def test_that_says_nothing_fails_the_turn_resumably_and_is_still_paid_for(self, text: str) -> None:
         change = a_change(a_running_turn())
-        take_answer(change, answer(text), CAPS)
+        take(change, answer(text))
         assert kinds(change) == ["UsageReported", "TurnFailed"]
         assert failure_reason(change) is ErrorReason.LLM_BAD_RESPONSE
         assert turn_of(change).usage == ONE_TOKEN
@@ -162,71 +170,78 @@ class TestTheModelsAnswer:
 
     def test_that_was_filtered_fails_the_turn_and_keeps_what_was_shown_as_incomplete(self) -> None:
         change = a_change(a_running_turn())
-        take_answer(change, answer("I was ab", finish_reason=FinishReason.CONTENT_FILTER), CAPS)
+        take(change, answer("I was ab", finish_reason=FinishReason.CONTENT_FILTER))
         assert failure_reason(change) is ErrorReason.CONTENT_FILTERED
         assert [message.complete for message in change.messages] == [False]
 
     def test_that_was_cut_for_length_is_an_answer(self) -> None:
         change = a_change(a_running_turn())
-        take_answer(change, answer("very lo", finish_reason=FinishReason.LENGTH), CAPS)
+        take(change, answer("very lo", finish_reason=FinishReason.LENGTH))
         assert turn_of(change).finish_reason is FinishReason.LENGTH
 
     def test_marks_a_refusal(self) -> None:
         change = a_change(a_running_turn())
-        take_answer(change, answer("I'd rather not", refusal=True), CAPS)
+        take(change, answer("I'd rather not", refusal=True))
         assert change.messages[0].metadata == {"refusal": "true"}
 
     def test_needs_a_running_turn(self) -> None:
         for turn in (None, a_running_turn(state=TurnState.PAUSED)):
             with pytest.raises(AssertionError):
-                take_answer(a_change(turn), answer("Hello!"), CAPS)
+                take(a_change(turn), answer("Hello!"))
 
 
 class TestToolCalls:
     def test_nobody_can_run_are_answered_with_errors_and_the_model_is_asked_again(self) -> None:
         change = a_change(a_running_turn())
-        take_answer(change, answer("Let me see", "c1", "c2"), CAPS)
+        take(change, answer("Let me see", "c1", "c2"))
         assert [m.role for m in change.messages] == [Role.ASSISTANT, Role.TOOL, Role.TOOL]
         assert [m.tool_call_id for m in change.messages[1:]] == ["c1", "c2"]
         assert all(m.is_error for m in change.messages[1:])
         turn = turn_of(change)
         assert (turn.state, turn.model_calls, turn.tool_calls) == (TurnState.RUNNING, 2, 2)
         assert turn.attempt is not None
-        assert turn.attempt.number == 2
+        assert turn.attempt.number == 1
         assert turn.attempt.message_id != "msg_1"
         assert change.head_move is HeadMove.KEEP
 
     def test_are_recorded_in_their_order_before_their_results(self) -> None:
         change = a_change(a_running_turn())
-        take_answer(change, answer("", "c1", "c2"), CAPS)
+        take(change, answer("", "c1", "c2"))
         assert kinds(change) == ["MessageAdded", "UsageReported", *["ToolResultRecorded", "MessageAdded"] * 2]
-        assert [(call.id, call.position) for call in change.tool_calls.values()] == [("c1", 0), ("c2", 1)]
+        assert [(call.id, call.position) for call in change.batch] == [("c1", 0), ("c2", 1)]
         recorded = [p.tool_call_id for p in payloads(change) if isinstance(p, ToolResultRecorded)]
         assert recorded == ["c1", "c2"]
 
     def test_beyond_the_cap_of_model_calls_end_the_turn_with_a_whole_history(self) -> None:
         change = a_change(a_running_turn(model_calls=3))
-        take_answer(change, answer("", "c1"), TurnCaps(model_calls=3))
+        take(change, answer("", "c1"), TurnLimits(model_calls=3))
         assert failure_reason(change) is ErrorReason.BUDGET_EXHAUSTED
         assert [m.role for m in change.messages] == [Role.ASSISTANT, Role.TOOL]
         assert turn_of(change).model_calls == 3
 
     def test_of_a_filtered_answer_are_settled_too(self) -> None:
         change = a_change(a_running_turn())
-        take_answer(change, answer("", "c1", finish_reason=FinishReason.CONTENT_FILTER), CAPS)
+        take(change, answer("", "c1", finish_reason=FinishReason.CONTENT_FILTER))
         assert failure_reason(change) is ErrorReason.CONTENT_FILTERED
         assert [m.role for m in change.messages] == [Role.ASSISTANT, Role.TOOL]
 
+    @settings(deadline=None)
     @given(
-        ids=st.lists(st.sampled_from(["", "c1", "c2", "taken", "x" * 129, "x" * 128]), min_size=1, max_size=6),
+        ids=st.lists(
+            st.sampled_from(
+                ["", "c1", "c2", "taken", "x" * 129, "x" * 128, *(f"call_turn_1_1_1_{n}" for n in range(4))]
+            ),
+            min_size=1,
+            max_size=6,
+        ),
         names=st.lists(st.text(max_size=80), min_size=6, max_size=6),
     )
     def test_enter_the_history_with_ids_and_names_that_a_provider_takes_back(
         self, ids: list[str], names: list[str]
     ) -> None:
-        change = a_change(a_running_turn(), taken_call_ids=frozenset({"taken"}))
+        change = a_change(a_running_turn(), known_calls={"taken": a_call("taken")})
         calls = tuple(MessageToolCall(call_id, name, '{"a": 1') for call_id, name in zip(ids, names, strict=False))
-        take_answer(change, replace(answer("text"), tool_calls=calls), CAPS)
+        take(change, replace(answer("text"), tool_calls=calls))
         check_request({"model": "m", "messages": [message_to_chat(message) for message in change.messages]})
         used = [call.id for call in change.messages[0].tool_calls]
         assert "taken" not in used
@@ -235,7 +250,7 @@ class TestToolCalls:
 
     def test_keep_the_models_own_ids_where_they_can(self) -> None:
         change = a_change(a_running_turn())
-        take_answer(change, answer("", "c1", "c1", "c2"), CAPS)
+        take(change, answer("", "c1", "c1", "c2"))
         first, second, third = (call.id for call in change.messages[0].tool_calls)
         assert (first, third) == ("c1", "c2")
         assert second not in ("c1", "c2")
@@ -333,10 +348,10 @@ class TestRecovering:
 
 def test_whatever_ends_a_turn_ends_it_with_exactly_one_terminal_event() -> None:
     for end in (
-        lambda change: take_answer(change, answer("done"), CAPS),
-        lambda change: take_answer(change, answer(""), CAPS),
-        lambda change: take_answer(change, answer("", "c1"), TurnCaps(model_calls=1)),
-        lambda change: take_answer(change, answer("x", finish_reason=FinishReason.CONTENT_FILTER), CAPS),
+        lambda change: take(change, answer("done")),
+        lambda change: take(change, answer("")),
+        lambda change: take(change, answer("", "c1"), TurnLimits(model_calls=1)),
+        lambda change: take(change, answer("x", finish_reason=FinishReason.CONTENT_FILTER)),
         lambda change: take_model_failure(change, ModelError("no", retryable=True), "part"),
         fail_internally,
         lambda change: cancel_turn(change, cause=CancelCause.USER, cancelled_by="ann"),

@@ -1,0 +1,1 @@
+"""What the promises look like while things break: faults injected into real processes, and a judge of what was seen."""

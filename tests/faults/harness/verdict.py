@@ -1,0 +1,81 @@
+"""What one row of the scoreboard measured, and the line that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+BUILD = Path(__file__).parents[3] / "build"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One figure of a row; `at_most` and `at_least` are its targets, None where it only informs."""
+
+    name: str
+    value: float
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether the figure is within its targets."""
+        return (self.at_most is None or self.value <= self.at_most) and (
+            self.at_least is None or self.value >= self.at_least
+        )
+
+    @property
+    def target(self) -> str:
+        """The targets, empty without any."""
+        if self.at_most == self.at_least and self.at_most is not None:
+            return f"{self.name}={self.at_most:g}"
+        parts = [f"{self.name}<={self.at_most:g}"] if self.at_most is not None else []
+        parts += [f"{self.name}>={self.at_least:g}"] if self.at_least is not None else []
+        return ",".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One row, measured once. `violations` are the broken promises in words; `history` is the file that shows them."""
+
+    row: int
+    seed: int
+    measures: tuple[Measure, ...]
+    violations: tuple[str, ...] = ()
+    history: Path | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every target was met and no promise was broken."""
+        return not self.violations and all(measure.met for measure in self.measures)
+
+    @property
+    def line(self) -> str:
+        """`ROW nn metric=value … target=… PASS|FAIL seed=…`."""
+        measures = [Measure("violations", len(self.violations), at_most=0, at_least=0), *self.measures]
+        values = " ".join(f"{measure.name}={measure.value:.4g}" for measure in measures)
+        target = ",".join(measure.target for measure in measures if measure.target)
+        return f"ROW {self.row:02d} {values} target={target} {'PASS' if self.passed else 'FAIL'} seed={self.seed}"
+
+    @property
+    def complaint(self) -> str:
+        """The line, the first broken promises and where the history is: what a failed test says."""
+        shown = [f"  {violation}" for violation in self.violations[:20]]
+        return "\n".join([self.line, *shown, *([f"  history: {self.history}"] if self.history else [])])
+
+
+def write_lines(verdicts: Sequence[Verdict]) -> None:
+    """Puts the lines of these rows into build/rows.txt; the lines of other rows stay."""
+    path = BUILD / "rows.txt"
+    path.parent.mkdir(exist_ok=True)
+    replaced = tuple(f"ROW {verdict.row:02d} " for verdict in verdicts)
+    kept = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    lines = [line for line in kept if not line.startswith(replaced)] + [verdict.line for verdict in verdicts]
+    path.write_text("\n".join(sorted(lines)) + "\n", encoding="utf-8")
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that this share of the values does not exceed (nearest rank); 0 without values."""
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, int(share * len(ranked)))] if ranked else 0.0

@@ -1,0 +1,1 @@
+"""Faults at named points of the server, and the races between its callers."""

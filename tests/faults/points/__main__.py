@@ -1,0 +1,35 @@
+"""Runs rows of this folder from the command line: `python -m tests.faults.points 2 15 --size full --seed 7`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import time
+
+from tests.faults.points.matrix import row_02
+from tests.faults.points.row_15 import row_15
+from tests.faults.points.row_16 import row_16
+from tests.faults.points.row_17 import row_17
+
+ROWS = {2: row_02, 15: row_15, 16: row_16, 17: row_17}
+
+
+def main() -> int:
+    """Prints a line per row; returns how many failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.points")
+    parser.add_argument("rows", nargs="*", type=int, help="which rows; all if none")
+    parser.add_argument("--size", choices=("reduced", "full"), default="reduced")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    given = parser.parse_args()
+    failed = 0
+    for row in given.rows or sorted(ROWS):
+        started = time.monotonic()
+        verdict = asyncio.run(ROWS[row](given.size, given.seed))
+        print(f"{verdict.complaint}\n  {time.monotonic() - started:.0f} s", flush=True)
+        failed += not verdict.passed
+    return failed
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

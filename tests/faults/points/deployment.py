@@ -1,0 +1,90 @@
+"""What the rows talk to: a failing server on SQLite, or two on one PostgreSQL, and the scripted model behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from devtools.scripted_model import ScriptedModel, running_scripted_model
+from tests.faults.points.failing_server import FailingServer
+from tests.faults.points.failpoints import FaultBoard
+from tests.faults.points.nursery import nursery
+from tests.faults.points.script import SCRIPT
+from tests.support.postgres import PostgresServer
+from tests.support.runtime_client import RuntimeClient, connected
+
+Size = Literal["reduced", "full"]
+"""How much of a row is run: what a CI can wait for, or everything."""
+
+DATABASES = ("sqlite", "postgresql")
+LEASE = 1.5
+SETTINGS = {
+    "LISTEN": "127.0.0.1:0",
+    "DEV": "true",
+    "LLM_MODEL": "scripted",
+    "LEASE": str(LEASE),
+    "LOG_LEVEL": "WARNING",
+}
+
+
+@dataclass(slots=True)
+class Deployment:
+    """The servers of one database. Callers prefer the first that serves, so that faults strike where it is meant."""
+
+    kind: str
+    database_url: str
+    servers: list[FailingServer]
+    board: FaultBoard
+    model: ScriptedModel
+
+    def addresses(self) -> list[str]:
+        """Those that serve, in order of preference."""
+        return [address for server in self.servers if (address := server.address)]
+
+    async def whole(self) -> None:
+        """Returns once every server serves."""
+        await asyncio.gather(*(server.serving() for server in self.servers))
+
+    @asynccontextmanager
+    async def clients(self, owner: str) -> AsyncIterator[list[RuntimeClient]]:
+        """A client of each server, for callers who want no second try."""
+        async with AsyncExitStack() as stack:
+            yield [await stack.enter_async_context(connected(address, owner)) for address in self.addresses()]
+
+    def log_tail(self, lines: int = 40) -> str:
+        """What the servers wrote last."""
+        tails = [
+            server.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:] for server in self.servers
+        ]
+        return "\n".join(line for tail in tails for line in tail)
+
+
+@asynccontextmanager
+async def deployed(
+    kind: str, postgres: PostgresServer | None, settings: Mapping[str, str] | None = None, *, servers: int = 0
+) -> AsyncIterator[Deployment]:
+    """Servers on an empty database of this kind; two on PostgreSQL unless said otherwise."""
+    async with AsyncExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agent-runtime-points-")))
+        model = await stack.enter_async_context(running_scripted_model(*SCRIPT))
+        if kind == "sqlite":
+            url = f"sqlite:///{directory / 'runtime.db'}"
+        else:
+            assert postgres is not None
+            url = postgres.url_of(await stack.enter_async_context(postgres.database()))
+        chosen = SETTINGS | {"DATABASE_URL": url, "LLM_PROXY_URL": model.url} | dict(settings or {})
+        board = FaultBoard(directory / "board")
+        count = servers or (1 if kind == "sqlite" else 2)
+        forked = await stack.enter_async_context(nursery())
+        running = [FailingServer(f"server{n}", forked, board.directory, directory, chosen) for n in range(count)]
+        for server in running:
+            server.keep_running()
+            stack.push_async_callback(server.stop)
+        deployment = Deployment(kind, url, running, board, model)
+        await deployment.whole()
+        yield deployment

@@ -1,0 +1,209 @@
+"""The conversations that faults are put into: each walks a session through one kind of turn, whatever breaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from agent_runtime.v1 import approval_pb2, input_pb2
+from tests.faults.points.caller import Caller
+from tests.faults.points.deployment import Deployment
+from tests.faults.points.failpoints import Action, Fault, Position
+from tests.faults.points.script import GATE, HELD
+from tests.support.runtime_client import Event, ended, kinds, text_of
+
+AGENT = "universal"
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where a flow plays. `arm` puts the fault in place, for flows that must reach a certain state before."""
+
+    deployment: Deployment
+    caller: Caller
+    session_id: str
+    arm: Callable[[], None]
+
+    async def create(self, agent: str = AGENT) -> None:
+        """The session, through an id of the caller's own."""
+        await self.caller.call(
+            lambda client: client.new_session(session_id=self.session_id, agent=agent, request_id="create")
+        )
+
+    async def say(self, words: str, request_id: str = "say") -> list[Event]:
+        """A user message and its stream."""
+        message = input_pb2.UserMessage(text=words)
+        return await self.caller.send(self.session_id, request_id, user_message=message)
+
+    async def say_until_held(self) -> str:
+        """A user message whose answer stops in the middle; returns the turn's id once all before was seen."""
+        message = input_pb2.UserMessage(text="go [held]")
+        events = await self.caller.send_until(
+            self.session_id, "say", lambda seen: HELD in text_of(seen) or ended(seen), user_message=message
+        )
+        return events[0].turn_id
+
+    async def finish(self, events: list[Event]) -> list[Event]:
+        """Gives the turn whatever it waits for, until it is over; returns its last stream."""
+        while events and kinds(events)[-1] == "turn_paused":
+            paused = events[-1].turn_paused
+            calls = [self._result(call_id) for call_id in paused.open_tool_call_ids]
+            decisions = [self._approve(approval_id) for approval_id in paused.pending_approval_ids]
+            answers = [self._answer(paused.followup_id)] if paused.followup_id else []
+            streams = await asyncio.gather(*calls, *decisions, *answers)
+            events = max(streams, key=lambda stream: stream[-1].sequence)
+        return events
+
+    async def _result(self, call_id: str) -> list[Event]:
+        self.caller.executed.append(call_id)
+        result = input_pb2.ToolResult(tool_call_id=call_id, text=f"result of {call_id}")
+        return await self.caller.send(
+            self.session_id, f"result-{call_id}", tool_results=input_pb2.ToolResults(results=[result])
+        )
+
+    async def _approve(self, approval_id: str) -> list[Event]:
+        approval = await self.caller.read(lambda client: client.approval(self.session_id, approval_id))
+        decision = input_pb2.ApprovalDecision(
+            approval_id=approval_id, arguments_hash=approval.arguments_hash, decision=approval_pb2.DECISION_APPROVE
+        )
+        return await self.caller.send(self.session_id, f"approve-{approval_id}", approval_decision=decision)
+
+    async def _answer(self, followup_id: str) -> list[Event]:
+        answer = input_pb2.FollowupAnswer(followup_id=followup_id, text="the red one")
+        return await self.caller.send(self.session_id, f"answer-{followup_id}", followup_answer=answer)
+
+
+Flow = Callable[[Scene], Awaitable[None]]
+
+
+def talking(words: str, agent: str = AGENT) -> Flow:
+    """A message, and whatever its turn needs."""
+
+    async def flow(scene: Scene) -> None:
+        scene.arm()
+        await scene.create(agent)
+        await scene.finish(await scene.say(words))
+
+    return flow
+
+
+async def watching(scene: Scene) -> None:
+    """A turn that somebody watches at another server, for long enough to be told of what happens here."""
+    since = scene.deployment.board.mark()
+    await scene.create()
+    watcher = asyncio.create_task(scene.caller.follow(scene.session_id, ended))
+    scene.arm()
+    if scene.deployment.kind == "postgresql":
+        await scene.deployment.board.passed("watches.change:after", since, within=10)
+    await scene.say("hello")
+    await watcher
+
+
+async def cancelling(scene: Scene) -> None:
+    """A turn that is ended by its user in the middle of an answer."""
+    scene.arm()
+    await scene.create()
+    turn_id = await scene.say_until_held()
+    await scene.caller.call(lambda client: client.cancel(scene.session_id, turn_id, request_id="cancel"))
+
+
+async def deleting(scene: Scene) -> None:
+    """A session that is deleted in the middle of an answer."""
+    scene.arm()
+    await scene.create()
+    await scene.say_until_held()
+    await scene.caller.call(lambda client: client.delete(scene.session_id, request_id="delete"))
+
+
+async def keeping_house(scene: Scene) -> None:
+    """Everything that changes a session beside its turns."""
+    scene.arm()
+    await scene.create()
+    session_id, call = scene.session_id, scene.caller.call
+    await call(lambda client: client.update(session_id, title="a title", request_id="update"))
+    await call(lambda client: client.switch_agent(session_id, "coder", request_id="switch"))
+    await call(lambda client: client.reset_agent(session_id, request_id="reset"))
+    await scene.say("hello")
+    await call(lambda client: client.clear(session_id, request_id="clear"))
+    await call(lambda client: client.deactivate(session_id, request_id="deactivate"))
+    await call(lambda client: client.activate(session_id, request_id="activate"))
+
+
+async def expiring(scene: Scene) -> None:
+    """An approval that nobody decides in time; the model goes on without the call."""
+    scene.arm()
+    await scene.create()
+    await scene.say("go [approval]")
+    await _until_ended(scene)
+
+
+async def recovering(scene: Scene) -> None:
+    """A server killed in the middle of an answer; the fault strikes whoever takes the turn up."""
+    await scene.deployment.whole()
+    await scene.create()
+    await scene.say_until_held()
+    scene.arm()
+    scene.deployment.servers[0].kill()
+    await scene.deployment.model.release(GATE)
+    await _until_ended(scene)
+
+
+async def breaking(scene: Scene) -> None:
+    """A turn that an error of ours ends; the fault strikes whoever ends it."""
+    await scene.create()
+    scene.deployment.board.arm(Fault("take_answer", Position.BEFORE, Action.EXCEPTION))
+    scene.arm()
+    await scene.say("hello")
+
+
+async def restarting(scene: Scene) -> None:
+    """A server that stops in order in the middle of an answer and starts again; the fault strikes on either way."""
+    await scene.deployment.whole()
+    await scene.create()
+    await scene.say_until_held()
+    scene.arm()
+    server = scene.deployment.servers[0]
+    starts = server.starts
+    server.terminate()
+    await server.ended(starts)
+    await scene.deployment.model.release(GATE)
+    await _until_ended(scene)
+    await scene.deployment.whole()
+
+
+async def _until_ended(scene: Scene) -> None:
+    """Follows the session's log until its turn is over; events seen here are evidence like all others."""
+    over = False
+    while not over:
+        log, _ = await scene.caller.log(scene.session_id)
+        over = any(kind in ("turn_completed", "turn_failed", "turn_cancelled") for kind in kinds(log))
+        await asyncio.sleep(0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowKind:
+    """A flow, the settings its servers need, and whether a turn may fail in it without any fault of the database."""
+
+    play: Flow
+    settings: Mapping[str, str]
+
+
+EXPIRY = {"TURNS__APPROVAL_WAIT": "0.5"}
+
+FLOWS: Mapping[str, FlowKind] = {
+    "text": FlowKind(talking("hello"), {}),
+    "routed": FlowKind(talking("hello", "orchestrator"), {}),
+    "tool": FlowKind(talking("go [tool]"), {}),
+    "parallel": FlowKind(talking("go [parallel]"), {}),
+    "approval": FlowKind(talking("go [approval]"), {}),
+    "followup": FlowKind(talking("go [followup]"), {}),
+    "watch": FlowKind(watching, {}),
+    "cancel": FlowKind(cancelling, {}),
+    "delete": FlowKind(deleting, {}),
+    "house": FlowKind(keeping_house, {}),
+    "recovery": FlowKind(recovering, {}),
+    "broken": FlowKind(breaking, {}),
+    "restart": FlowKind(restarting, {}),
+    "expiry": FlowKind(expiring, EXPIRY),
+}

@@ -1,0 +1,287 @@
+"""Row 2: every durable step of every flow, with every fault before, inside and after it, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf import json_format
+
+from tests.faults.harness.verdict import BUILD, Measure, Verdict
+from tests.faults.points.caller import Caller, calling
+from tests.faults.points.deployment import DATABASES, Deployment, Size, deployed
+from tests.faults.points.failpoints import Action, Fault, Position
+from tests.faults.points.flows import FLOWS, Scene
+from tests.faults.points.judge import flaws_of
+from tests.faults.points.script import SCRIPT
+from tests.support.postgres import PostgresServer, running_postgres
+from tests.support.runtime_client import Event, kinds, refusal_of
+
+REDUCED_CELLS = 26  # of each database
+
+# Every durable step there is; one that is missing here, or is never reached, fails the row.
+STEPS = frozenset(
+    {
+        "session_store.create",
+        "accept.UserMessage",
+        "accept.ToolResults",
+        "accept.ApprovalDecision",
+        "accept.FollowupAnswer",
+        "model.call",
+        "model.first_words",
+        "log_writer.send",
+        "take_route",
+        "take_answer",
+        "cancel_turn",
+        "delete_session",
+        "update_session",
+        "switch_agent",
+        "reset_agent",
+        "clear_messages",
+        "deactivate_session",
+        "activate_session",
+        "wait_expiry",
+        "recover_turn",
+        "running_turns",
+        "leases.register",
+        "leases.renew",
+        "leases.end",
+        "outbox_store.delivered",
+        "signing_keys.signing_key",
+        "watches.change",
+        "watches.forget_the_dead",
+        "housekeeping.compact",
+        "housekeeping.forget_requests",
+        "housekeeping.forget_deleted_sessions",
+    }
+)
+# Steps that belong to no flow in particular: their faults are put into one flow only.
+_BACKGROUND = frozenset(
+    {"leases.renew", "leases.register", "leases.end", "outbox_store.delivered", "signing_keys.signing_key"}
+    | {step for step in STEPS if step.startswith(("housekeeping.", "watches."))}
+)
+_ONLY_ON_POSTGRESQL = frozenset({"watches.change", "watches.forget_the_dead", "leases.renew"})
+
+_names = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One fault in one flow."""
+
+    flow: str
+    fault: Fault
+
+    def __str__(self) -> str:
+        return f"{self.flow}/{self.fault}"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a cell, or a flow without a fault, has shown."""
+
+    flaws: list[str]
+    reached: list[str]
+    struck: bool
+
+
+async def row_02(size: Size, seed: int) -> Verdict:
+    """The failpoint matrix; reduced: some 50 cells, every step among them."""
+    with running_postgres() as postgres:
+        parts = await asyncio.gather(*(_on(kind, postgres, size, seed) for kind in DATABASES))
+    cells = sum(part.cells for part in parts)
+    unreached = sorted(set.intersection(*(part.unreached for part in parts)))
+    violations = [flaw for part in parts for flaw in part.violations]
+    violations += [f"{step} was never reached" for step in unreached]
+    measures = (
+        Measure("cells", cells, at_least=50 if size == "reduced" else 200),
+        Measure("steps", len(STEPS) - len(unreached), at_least=len(STEPS)),
+    )
+    return Verdict(2, seed, measures, tuple(violations), BUILD / "row02" if violations else None)
+
+
+@dataclass(slots=True)
+class _Part:
+    cells: int
+    unreached: set[str]
+    violations: list[str]
+
+
+async def _on(kind: str, postgres: PostgresServer, size: Size, seed: int) -> _Part:
+    part = _Part(0, set(STEPS), [])
+    for settings in _distinct(flow.settings for flow in FLOWS.values()):
+        flows = [name for name, flow in FLOWS.items() if flow.settings == settings]
+        async with deployed(kind, postgres, settings) as deployment:
+            candidates = await _discover(deployment, flows, part)
+            count = len(candidates) if size == "full" else REDUCED_CELLS * len(flows) // len(FLOWS)
+            for cell in sample(candidates, count, random.Random(f"{seed} {kind}")):
+                outcome = await play(deployment, cell.flow, cell.fault)
+                part.cells += outcome.struck
+                part.violations += [f"{kind} {cell}: {flaw}" for flaw in outcome.flaws]
+    if kind == "sqlite":
+        part.unreached -= _ONLY_ON_POSTGRESQL
+    return part
+
+
+async def _discover(deployment: Deployment, flows: Sequence[str], part: _Part) -> list[Cell]:
+    """Plays the flows without a fault; the points they pass make the cells."""
+    candidates: list[Cell] = []
+    for name in flows:
+        outcome = await play(deployment, name, None)
+        part.violations += [f"{deployment.kind} {name} without a fault: {flaw}" for flaw in outcome.flaws]
+        candidates += cells_of(name, outcome.reached)
+    reached = {point.partition(":")[0] for point in deployment.board.reached()}
+    part.unreached -= reached
+    part.violations += [f"the step {step!r} has no place in the matrix" for step in sorted(reached - STEPS)]
+    return candidates
+
+
+def cells_of(flow: str, reached: Sequence[str]) -> list[Cell]:
+    """Every fault that can be put at the points that a flow passes: the first and the last time it comes there."""
+    cells = []
+    counted = Counter(point for point in reached if "!" not in point)
+    for point, count in sorted(counted.items()):
+        step, _, position = point.partition(":")
+        if step in _BACKGROUND and flow not in ("text", "watch", "restart"):
+            continue
+        # How often the log is flushed is a matter of timing; everything else comes as often each time.
+        hits = {1} if step in _BACKGROUND or step == "log_writer.send" else {1, count}
+        for action, hit in itertools.product(Action, sorted(hits)):
+            if (position, action) != (Position.INSIDE, Action.UNAVAILABLE):
+                cells.append(Cell(flow, Fault(step, Position(position), action, hit)))
+    return cells
+
+
+def sample(cells: Sequence[Cell], count: int, dice: random.Random) -> list[Cell]:
+    """So many of the cells, all steps and all actions alike."""
+    left = list(cells)
+    dice.shuffle(left)
+    chosen: list[Cell] = []
+    steps: Counter[str] = Counter()
+    actions: Counter[Action] = Counter()
+    while left and len(chosen) < count:
+        rarest = min(left, key=lambda cell: (steps[cell.fault.step], actions[cell.fault.action]))
+        left.remove(rarest)
+        chosen.append(rarest)
+        steps[rarest.fault.step] += 1
+        actions[rarest.fault.action] += 1
+    return chosen
+
+
+async def play(deployment: Deployment, flow: str, fault: Fault | None) -> Outcome:
+    """One session through one flow with at most one fault, then the questions that every session must stand."""
+    board, model = deployment.board, deployment.model
+    session_id = f"{flow}-{next(_names)}"
+    await model.play(*SCRIPT)
+    refused_before = (await model.counts())["refused"]
+    may_fail = flow == "broken" or (fault is not None and _may_fail_turns(fault))
+    copies = 2 if fault is not None and fault.action is Action.DELAY else 1
+    marks: list[int] = []
+    end = 0
+
+    def arm() -> None:
+        marks.append(board.mark())
+        if fault is not None:
+            board.arm(fault)
+
+    forgives = fault is not None and fault.action is Action.EXCEPTION
+    async with calling(deployment, f"owner-of-{session_id}", copies=copies, forgives=forgives) as caller:
+        scene = Scene(deployment, caller, session_id, arm)
+        flaws: list[str] = []
+        log: list[Event] = []
+        try:
+            await FLOWS[flow].play(scene)
+            end = board.mark()
+            if flow == "delete":
+                flaws += await _flaws_of_deletion(scene)
+            else:
+                flaws += await _flaws_of_next_message(scene)
+                log, cleared = await caller.log(session_id)
+                flaws += flaws_of(caller, log, cleared)
+                flaws += [] if may_fail else [f"G4: the turn failed: {reason}" for reason in _failures(log)]
+        except grpc.aio.AioRpcError as error:
+            refusal = refusal_of(error)
+            if not (may_fail and refusal.reason == "TURN_NOT_ACTIVE"):
+                flaws.append(f"refused: {refusal.code.name} {refusal.reason} {refusal.message}")
+        except TimeoutError as error:
+            flaws.append(f"stuck: {error}")
+        reached = board.reached(marks[0], end) if marks else []
+        left = board.disarm()
+        struck = fault is not None and fault not in left
+        if fault is not None and not struck:
+            flaws.append("the fault did not strike")
+        if (await model.counts())["refused"] > refused_before:
+            flaws.append("G7: the model refused a request")
+        if flaws:
+            _keep_history(deployment, session_id, fault, flaws, reached, caller, log)
+        return Outcome(flaws, reached, struck)
+
+
+def _may_fail_turns(fault: Fault) -> bool:
+    """An unexpected error ends a turn, and so does a model that is away; nothing else may."""
+    return fault.action is Action.EXCEPTION or (fault.step.startswith("model.") and fault.action is Action.UNAVAILABLE)
+
+
+def _failures(log: Sequence[Event]) -> list[str]:
+    return [event.turn_failed.message for event in log if event.HasField("turn_failed")]
+
+
+async def _flaws_of_next_message(scene: Scene) -> list[str]:
+    """Whatever happened, the session takes the next message and the model takes its history."""
+    events = await scene.say("and now?", "next")
+    return [] if kinds(events)[-1] == "turn_completed" else [f"the next message ended in {kinds(events)[-1]}"]
+
+
+async def _flaws_of_deletion(scene: Scene) -> list[str]:
+    """The session is gone, its id stays taken, its owner goes on."""
+    flaws = list(scene.caller.complaints)
+    for what in (lambda client: client.session(scene.session_id), lambda client: client.log(scene.session_id)):
+        try:
+            await scene.caller.read(what)
+            flaws.append("a deleted session is still there")
+        except grpc.aio.AioRpcError as error:
+            if refusal_of(error).reason != "SESSION_NOT_FOUND":
+                raise
+    after = Scene(scene.deployment, scene.caller, f"{scene.session_id}-after", scene.arm)
+    scene.caller.seen.clear()
+    await after.create()
+    return flaws + await _flaws_of_next_message(after)
+
+
+def _distinct(settings: Iterable[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    distinct: list[Mapping[str, str]] = []
+    for one in settings:
+        if one not in distinct:
+            distinct.append(one)
+    return distinct
+
+
+def _keep_history(
+    deployment: Deployment,
+    session_id: str,
+    fault: Fault | None,
+    flaws: Sequence[str],
+    reached: Sequence[str],
+    caller: Caller,
+    log: Sequence[Event],
+) -> None:
+    """Writes what a failed cell has shown to build/row02/, for whoever looks into it."""
+    content = {
+        "session": session_id,
+        "database": deployment.kind,
+        "fault": str(fault),
+        "flaws": list(flaws),
+        "points": list(reached),
+        "log": [json_format.MessageToDict(event) for event in log],
+        "seen": [json_format.MessageToDict(event) for _, event in sorted(caller.seen.items())],
+        "servers": deployment.log_tail().splitlines(),
+    }
+    directory = BUILD / "row02"
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / f"{deployment.kind}-{session_id}.json").write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The rows of the scoreboard that break processes; each module measures one."""

@@ -1,0 +1,45 @@
+"""The rows of the scoreboard that inject faults, in a reduced size for every change and a full one for releases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from types import ModuleType
+from typing import Any, Literal
+
+from tests.faults.harness.verdict import Measure, Verdict
+from tests.faults.points.__main__ import ROWS as ROWS_OF_POINTS
+from tests.faults.rows import row_01_kill, row_03_zombie, row_04_postgres_restart, row_06_resume, row_28_pool
+
+Size = Literal["reduced", "full"]
+Row = Callable[[Size, int], Coroutine[Any, Any, Verdict]]
+
+_REFUSED = "refused_by_model"
+
+
+async def _sized(module: ModuleType, size: Size, seed: int) -> Verdict:
+    count: int = module.REDUCED if size == "reduced" else module.FULL
+    verdict: Verdict = await module.run(count, seed)
+    return verdict
+
+
+PROCESS_ROWS: Mapping[int, Row] = {
+    module.ROW: partial(_sized, module)
+    for module in (row_01_kill, row_03_zombie, row_04_postgres_restart, row_06_resume, row_28_pool)
+}
+"""Rows that break processes, connections and databases from outside."""
+
+ROWS: Mapping[int, Row] = {**PROCESS_ROWS, **ROWS_OF_POINTS}
+"""All of them, with those that fail at chosen steps inside the process."""
+
+
+def row_18(verdicts: Sequence[Verdict], seed: int) -> Verdict:
+    """Row 18, which every other row measures on the way: after each fault each session took one message more."""
+    refused = sum(measure.value for verdict in verdicts for measure in verdict.measures if measure.name == _REFUSED)
+    unusable = [violation for verdict in verdicts for violation in verdict.violations if "G4:" in violation]
+    return Verdict(
+        18,
+        seed,
+        (Measure("rows", len(verdicts)), Measure(_REFUSED, refused, at_most=0, at_least=0)),
+        tuple(unusable),
+    )

@@ -1,0 +1,205 @@
+"""Whatever happens in whatever order, a session keeps its promises: valid histories, one result, one decision, one end
+(G6, G7).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from random import Random
+
+import pytest
+
+from services.domain.approval import ApprovalState
+from services.domain.message import Role
+from services.domain.policies.arguments import arguments_hash, parse_arguments
+from services.domain.session_events import (
+    TERMINAL,
+    ApprovalRequested,
+    ApprovalResolved,
+    MessageAdded,
+    RequestedToolCall,
+    ToolCallsRequested,
+    ToolResultRecorded,
+    TurnPaused,
+    TurnResumed,
+    TurnStarted,
+)
+from services.domain.tool import ASK_FOLLOWUP_QUESTION, ATTEMPT_COMPLETION, SWITCH_MODE
+from services.domain.tool_call import ToolCall, ToolCallState, ToolResultSource
+from tests.support.anybody import Anybody
+from tests.support.conversation import Conversation
+
+SEEDS, STEPS = 30, 80
+
+
+def turns_end_once_and_their_end_is_the_last_of_them(talk: Conversation) -> None:
+    for turn in talk.memory.turns.values():
+        told = [event.payload for event in talk.memory.events if event.turn_id == turn.id]
+        ends = [payload for payload in told if isinstance(payload, TERMINAL)]
+        if not told:
+            continue  # cleared
+        assert len(ends) == (not turn.state.is_active)
+        assert not ends or told[-1] is ends[0]
+        if not turn.state.is_active:
+            assert not [each for each in talk.memory.calls.values() if each.turn_id == turn.id and _waits(each)]
+
+
+def a_paused_turn_says_so_and_says_when_it_goes_on(talk: Conversation) -> None:
+    paused: TurnPaused | None = None
+    for payload in talk.memory.log:
+        match payload:
+            case TurnPaused():
+                paused = payload
+            case TurnResumed():
+                assert paused is not None, "resumed without a pause, or twice"
+                paused = None
+            case MessageAdded(message) if message.role is Role.ASSISTANT and message.complete:
+                assert paused is None, "the model spoke while the turn was paused"
+            case TurnStarted():
+                assert paused is None
+            case _ if isinstance(payload, TERMINAL):
+                paused = None
+    wait = talk.memory.turn.wait if talk.memory.turn is not None else None
+    assert (paused is None) == (wait is None)
+    if paused is not None and wait is not None:
+        assert paused.waiting_for == wait.reasons
+        assert paused.open_tool_call_ids == wait.open_tool_call_ids
+        assert paused.pending_approval_ids == wait.pending_approval_ids
+        assert paused.followup_id == (wait.followup.id if wait.followup else None)
+        assert paused.expire_time == wait.expire_time
+
+
+def calls_are_ordered_once_if_ever_and_only_when_they_may_run(talk: Conversation) -> None:
+    held: dict[str, str] = {}
+    released: set[str] = set()
+    ordered: Counter[str] = Counter()
+    results: Counter[str] = Counter()
+    decided: Counter[str] = Counter()
+    for payload in talk.memory.log:
+        match payload:
+            case ApprovalRequested(approval):
+                held[approval.tool_call_id] = approval.id
+            case ApprovalResolved():
+                decided[payload.approval_id] += 1
+                if payload.released:
+                    released.add(payload.tool_call_id)
+            case ToolCallsRequested(_, requested):
+                for each in requested:
+                    ordered[each.id] += 1
+                    assert each.id in released or not _asks(each), "ordered before a person released it"
+                    assert each.id in released or each.id not in held
+                    assert each.id not in results, "ordered after its end"
+                    assert each.name not in (SWITCH_MODE, ATTEMPT_COMPLETION, ASK_FOLLOWUP_QUESTION)
+                    assert each.arguments_json == talk.memory.calls[each.id].arguments_json
+                    assert parse_arguments(each.arguments_json) is not None
+            case ToolResultRecorded():
+                results[payload.tool_call_id] += 1
+                if payload.source is ToolResultSource.CLIENT:
+                    assert ordered[payload.tool_call_id] == 1, "a result nobody asked for"
+    for counted in (ordered, results, decided):
+        assert not counted or max(counted.values()) == 1
+    for approval in talk.memory.approvals.values():
+        assert decided[approval.id] == (approval.state is not ApprovalState.PENDING)
+
+
+def nothing_is_ordered_before_what_it_builds_on(talk: Conversation) -> None:
+    over: dict[str, bool] = {}
+    for payload in talk.memory.log:
+        match payload:
+            case ToolResultRecorded():
+                over[payload.tool_call_id] = not payload.is_error
+            case ToolCallsRequested(_, requested):
+                for each in requested:
+                    for earlier in _before(talk.memory.calls[each.id], talk.memory.calls.values()):
+                        if each.name == "execute_command" and earlier.name == "write_file":
+                            assert over.get(earlier.id), "a command before, or without, a write it builds on"
+                        if each.name == "write_file" and _path(each) == _path(earlier):
+                            assert earlier.id in over, "a write that disturbs what came before it"
+
+
+def what_runs_is_what_was_approved(talk: Conversation) -> None:
+    for approval in talk.memory.approvals.values():
+        record = talk.memory.calls[approval.tool_call_id]
+        shown = parse_arguments(approval.arguments_json)
+        bound = arguments_hash(approval.tool_name, shown, talk.memory.session.id, record.id, "1")
+        assert approval.arguments_hash == bound
+        if approval.state is ApprovalState.APPROVED_WITH_EDITS:
+            assert record.arguments_json == approval.edited_arguments_json
+            assert record.original_arguments_json == approval.arguments_json
+        else:
+            assert record.arguments_json == approval.arguments_json
+        assert approval.released == (approval.state in (ApprovalState.APPROVED, ApprovalState.APPROVED_WITH_EDITS))
+
+
+def nothing_forbidden_is_ever_ordered_or_asked_about(talk: Conversation) -> None:
+    for each in talk.memory.calls.values():
+        path = _arguments(each.arguments_json).get("path", "")
+        offered = each.name != "teleport" and "rm" not in str(_arguments(each.arguments_json).get("command"))
+        writes = each.name == "write_file"
+        may_write = each.agent in ("coder", "universal") or (each.agent == "architect" and str(path).endswith(".md"))
+        stays = not str(path).startswith(("/", "..")) and "\x00" not in str(path)
+        if not (offered and stays and (may_write or not writes)):
+            assert each.state is ToolCallState.SETTLED
+            assert each.id not in {approval.tool_call_id for approval in talk.memory.approvals.values()}
+            assert each.id not in {id_ for order in talk.orders for id_ in order}
+
+
+def nothing_is_given_up_without_a_reason(talk: Conversation) -> None:
+    for message in talk.memory.messages:
+        if message.role is Role.TOOL and message.name != ATTEMPT_COMPLETION:
+            assert message.content != "not run", "a call was dropped, not ended"
+
+
+def nothing_goes_beyond_a_limit(talk: Conversation) -> None:
+    for turn in talk.memory.turns.values():
+        assert turn.model_calls <= talk.limits.model_calls
+
+
+PROMISES = (
+    turns_end_once_and_their_end_is_the_last_of_them,
+    a_paused_turn_says_so_and_says_when_it_goes_on,
+    calls_are_ordered_once_if_ever_and_only_when_they_may_run,
+    nothing_is_ordered_before_what_it_builds_on,
+    what_runs_is_what_was_approved,
+    nothing_forbidden_is_ever_ordered_or_asked_about,
+    nothing_is_given_up_without_a_reason,
+    nothing_goes_beyond_a_limit,
+)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_whatever_happens_every_promise_is_kept(seed: int) -> None:
+    anybody = Anybody(Random(seed))
+    for _ in range(STEPS):
+        anybody.live()
+        for promise in PROMISES:
+            promise(anybody.talk)
+
+
+def _asks(call: RequestedToolCall) -> bool:
+    """Whether nothing but a person's word lets this call run."""
+    asking = ("write_file", "create_directory", "deploy", "execute_command")
+    return call.name in asking and _arguments(call.arguments_json) != {"command": "ls"}
+
+
+def _before(call: ToolCall, calls: Iterable[ToolCall]) -> list[ToolCall]:
+    """The calls before this one in its answer."""
+    return [each for each in calls if each.batch_id == call.batch_id and each.position < call.position]
+
+
+def _path(call: ToolCall | RequestedToolCall) -> object:
+    return _arguments(call.arguments_json).get("path", call.name)
+
+
+def _waits(each: ToolCall) -> bool:
+    return each.state is not ToolCallState.SETTLED
+
+
+def _arguments(text: str) -> dict[str, object]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
