@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from services.application.turns.budget import may_call_model, may_order_calls
+from services.application.turns.runtime_tools import storable
 from services.application.turns.settling import settle, settle_all, withdraw_approval
 from services.application.turns.turn_flow import call_model_again, end_turn
 from services.application.turns.turn_limits import TurnLimits
@@ -94,7 +95,7 @@ def _requested(calls: Sequence[ToolCall]) -> ToolCallsRequested:
 def _plan_of(call: ToolCall) -> CallPlan:
     try:
         arguments = json.loads(call.arguments_json)
-    except ValueError:
+    except (ValueError, RecursionError):
         arguments = None
     if not isinstance(arguments, dict):
         # Refused for what it says; it still is a write that did not happen, at a place nobody can know.
@@ -136,7 +137,7 @@ def _complete(change: SessionChange, turn: Turn) -> bool:
         why = "not taken: look at the other results of your answer first, then declare completion by itself"
         settle(change, declared, why, CallOutcome.NOT_RUN, ToolResultSource.RUNTIME)
         return False
-    result = str(json.loads(declared.arguments_json)["result"])
+    result = storable(json.loads(declared.arguments_json)["result"])
     settle(change, declared, "the result was shown to the user", CallOutcome.SUCCEEDED, ToolResultSource.RUNTIME)
     change.append(
         TurnCompleted(FinishReason.ATTEMPT_COMPLETION, result, declared.message_id, turn.usage), turn_id=turn.id

@@ -33,7 +33,6 @@ class Judgement:
 
     refusal: str | None = None
     arguments: Mapping[str, object] = field(default_factory=dict)
-    executor: ToolExecutor = ToolExecutor.CLIENT
     approval_reason: str | None = None
     approval_rule_id: str = ""
 
@@ -101,7 +100,7 @@ class CallPolicy:
         if ruling.effect is ApprovalEffect.DENY:
             return Judgement(_denied(ruling), arguments)
         reason = _reason(tool.name, ruling) if ruling.effect is ApprovalEffect.ASK else None
-        return Judgement(None, arguments, tool.executor, reason, ruling.rule_id or "")
+        return Judgement(None, arguments, reason, ruling.rule_id or "")
 
     def _refusal_of_mode(self, tool: str, arguments: Mapping[str, object]) -> str | None:
         """Why a hand-over cannot happen: nobody of that name, or one who answers nobody."""

@@ -46,9 +46,11 @@ def accept_tool_results(
             repeats.append(settled)
         elif (error := _error_of(change, result, limits)) is not None:
             errors.append((result.tool_call_id, error))
+        elif result.tool_call_id not in open_calls:
+            errors.append((result.tool_call_id, _not_open(result.tool_call_id, ToolCallState.SETTLED)))
         else:
-            taken.append((open_calls[result.tool_call_id], result))
-    if not taken and not repeats:
+            taken.append((open_calls.pop(result.tool_call_id), result))
+    if not taken and errors:
         raise errors[0][1]
     if not taken:
         return _of_earlier(repeats)
@@ -78,12 +80,15 @@ def _error_of(change: SessionChange, result: ToolResult, limits: TurnLimits) -> 
     call = next((call for call in change.batch if call.id == result.tool_call_id), None)
     call = call or change.loaded.known_calls.get(result.tool_call_id)
     if call is None or call.state is not ToolCallState.OPEN:
-        why = _WHY_NOT_OPEN[call.state] if call is not None else "no such call was made in this session"
-        state = call.state.value if call is not None else "UNKNOWN"
-        return ToolCallNotOpenError(why, metadata={"tool_call_id": result.tool_call_id, "state": state})
+        return _not_open(result.tool_call_id, call.state if call is not None else None)
     if len(result.content.encode()) > limits.tool_result_bytes:
         return ToolResultTooLargeError(result.tool_call_id, limits.tool_result_bytes)
     return None
+
+
+def _not_open(call_id: str, state: ToolCallState | None) -> ToolCallNotOpenError:
+    why = _WHY_NOT_OPEN[state] if state is not None else "no such call was made in this session"
+    return ToolCallNotOpenError(why, metadata={"tool_call_id": call_id, "state": state or "UNKNOWN"})
 
 
 def _of_earlier(repeats: list[ToolCall]) -> AcceptedInput:
