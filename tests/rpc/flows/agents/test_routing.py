@@ -5,9 +5,19 @@ from __future__ import annotations
 import pytest
 
 from agent_runtime.v1 import agent_context_pb2, message_pb2
-from devtools.scripted_model import Reply, ScriptedModel, call, reply, text, tool_calls
+from devtools.scripted_model import Reply, ScriptedModel, call, gate, reply, text, tool_calls
 from tests.support.runtime_client import RuntimeClient, kinds, text_of
-from tests.support.tool_turns import CLASSIFYING, only, payloads, prompt_of, requests, routed, switches, tools_in
+from tests.support.tool_turns import (
+    CLASSIFYING,
+    follow,
+    only,
+    payloads,
+    prompt_of,
+    requests,
+    routed,
+    switches,
+    tools_in,
+)
 
 ROUTER = agent_context_pb2.AGENT_SWITCH_SOURCE_ROUTER
 FALLBACK = agent_context_pb2.AGENT_SWITCH_SOURCE_FALLBACK
@@ -129,3 +139,42 @@ async def test_the_routed_agent_stays_for_the_next_message(client: RuntimeClient
     assert "agent_switched" not in kinds(events)
     assert events[-1].turn_completed.result_text == "two"
     assert (await model.counts())["calls"] == 3
+
+
+async def test_a_message_may_ask_for_the_router_again(client: RuntimeClient, model: ScriptedModel) -> None:
+    await model.play(routed("coder"), reply(text("one")), routed("ask"), reply(text("two")))
+    session = await client.new_session()
+    await client.ask(session.id, "please do it")
+    events = await client.ask(session.id, "and what is it?", agent="orchestrator")
+    switched = [(each.from_agent, each.to_agent) for each in payloads(events, "agent_switched")]
+    assert switched == [("coder", "orchestrator"), ("orchestrator", "ask")]
+    assert events[-1].turn_completed.result_text == "two"
+
+
+async def test_who_switches_while_the_router_thinks_has_the_last_word(
+    client: RuntimeClient, model: ScriptedModel
+) -> None:
+    thinking = reply(gate("thinking"), text('{"agent": "coder", "confidence": "high"}'), when=CLASSIFYING)
+    await model.play(thinking, reply(text("found")))
+    session = await client.new_session()
+    (accepted,) = await client.ask(session.id, "please do it", detach=True)
+    await model.held("thinking")
+    await client.switch_agent(session.id, "debug")
+    await model.release("thinking")
+    events = await follow(client, session.id, accepted.sequence)
+    assert only(events, "agent_switched").to_agent == "debug"
+    assert payloads(events, "message_added")[-1].message.agent == "debug"
+
+
+async def test_a_cancel_while_the_router_thinks_leaves_nothing_of_its_answer(
+    client: RuntimeClient, model: ScriptedModel
+) -> None:
+    thinking = reply(text('{"agent": '), gate("never"), when=CLASSIFYING)
+    await model.play(thinking, routed("ask"), reply(text("fine")))
+    session = await client.new_session()
+    (accepted,) = await client.ask(session.id, "please do it", detach=True)
+    await model.held("never")
+    await client.cancel(session.id, accepted.turn_id)
+    assert (await model.counts("closed_early", at_least=1))["closed_early"] == 1
+    assert kinds(await client.log(session.id)) == ["input_accepted", "message_added", "turn_started", "turn_cancelled"]
+    assert (await client.ask(session.id, "and now?"))[-1].turn_completed.result_text == "fine"

@@ -112,6 +112,16 @@ async def test_a_reset_brings_the_router_back(client: RuntimeClient, model: Scri
     assert only(events, "agent_switched").to_agent == "ask"
 
 
+async def test_a_reset_in_mid_turn_has_the_rest_of_it_routed(client: RuntimeClient, model: ScriptedModel) -> None:
+    session_id, _ = await begin(client, model, calls(read("a.py", "c1")), routed("ask"), reply(text("explained")))
+    await client.reset_agent(session_id)
+    events = await client.tool_results(session_id, text_result("c1", "print()"))
+    assert only(events, "turn_resumed").agent == "orchestrator"
+    assert only(events, "agent_switched").to_agent == "ask"
+    assert events[-1].turn_completed.result_text == "explained"
+    assert (await requests(model))[1]["messages"][1]["content"] == "go"
+
+
 async def test_fifty_switches_are_the_limit_and_a_reset_is_the_way_out(
     client: RuntimeClient, model: ScriptedModel
 ) -> None:

@@ -85,3 +85,14 @@ async def test_a_model_that_errs_again_and_again_may_go_on(client: RuntimeClient
     assert events[-1].turn_completed.result_text == "in words"
     assert [each.tool_call_id for each in payloads(events, "tool_result_recorded")] == ["c0", "c1", "c2", "c3"]
     assert (await client.list_turns(session_id)).turns[0].model_calls == 5
+
+
+@pytest.mark.parametrize("name", ["attempt_completion", "switch_mode"])
+async def test_a_character_no_database_can_hold_breaks_no_turn(
+    client: RuntimeClient, model: ScriptedModel, name: str
+) -> None:
+    words = "all\0done"  # as the escape that JSON has for it
+    arguments = {"result": words} if name == "attempt_completion" else {"mode": "ask", "reason": words}
+    _, events = await begin(client, model, calls(call(name, arguments, id="c1")), reply(text("fine")), agent="debug")
+    assert kinds(events)[-1] == "turn_completed"
+    assert kinds(events).count("tool_result_recorded") == 1

@@ -163,3 +163,14 @@ async def test_a_request_id_finds_the_stream_again_and_takes_no_other_body(
         await client.tool_results(session_id, text_result("c1", "two"), **sent)
     assert refusal().reason == "REQUEST_ID_REUSED"
     assert kinds(await client.log(session_id)).count("tool_result_recorded") == 1
+
+
+async def test_a_full_history_still_takes_the_results_of_its_turn(client: RuntimeClient, model: ScriptedModel) -> None:
+    session_id, _ = await begin(client, model, calls(read("a", "c1")), reply(text("done")), message_limit=2)
+    events = await client.tool_results(session_id, text_result("c1", "one"))
+    assert events[-1].turn_completed.result_text == "done"
+    async with refused() as refusal:
+        await client.ask(session_id, "and on")
+    assert refusal().reason == "SESSION_MESSAGE_LIMIT"
+    await client.update(session_id, message_limit=10)
+    assert (await client.ask(session_id, "and on"))[-1].HasField("turn_completed")
