@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from services.domain.errors import ErrorReason
 from services.domain.model_exchange import FinishReason, Usage
+
+NO_USAGE = Usage()
 
 
 class TurnState(StrEnum):
@@ -141,13 +143,23 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentShare:
+    """What one agent did in a turn: the model calls made as it, the calls of tools it asked for, the tokens."""
+
+    model_calls: int = 0
+    tool_calls: int = 0
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """The stored state of one turn; what it does next follows from this and the calls of its last answer alone.
 
     `principal` is the name of whoever gave the input. `attempt` is set while it is RUNNING, `wait` while it is
     PAUSED. `batch_ordinal` is the ordinal of the message whose calls it waits for, or waited for last. `running_time`
     is in seconds up to its last end or pause; it has been working since `work_start_time`. `limits` are the caller's,
-    counted from `counted_from`. `repeats` says how often which call was made in vain, by its digest.
+    counted from `counted_from`. `shares` split the counts by agent. `repeats` says how often which call was made in
+    vain, by its digest.
     """
 
     id: str
@@ -175,7 +187,20 @@ class Turn:
     cancelled_by: str = ""
     limits: CallerLimits | None = None
     counted_from: Spent = field(default_factory=Spent)
+    shares: Mapping[str, AgentShare] = field(default_factory=dict)
     repeats: Mapping[str, int] = field(default_factory=dict)
+
+    def having_used(self, agent: str, *, model_calls: int = 0, tool_calls: int = 0, usage: Usage = NO_USAGE) -> Turn:
+        """The turn with that counted, in all and as this agent's."""
+        share = self.shares.get(agent, AgentShare())
+        grown = AgentShare(share.model_calls + model_calls, share.tool_calls + tool_calls, share.usage + usage)
+        return replace(
+            self,
+            model_calls=self.model_calls + model_calls,
+            tool_calls=self.tool_calls + tool_calls,
+            usage=self.usage + usage,
+            shares={**self.shares, agent: grown},
+        )
 
     def spent(self, running_time: float) -> Spent:
         """What it has used so far, given how many seconds it has worked."""

@@ -46,7 +46,7 @@ def take_answer(
 ) -> None:
     """The model has answered; `judgements` are those on its calls, in their order."""
     turn = running_turn(change)
-    turn = replace(turn, usage=turn.usage + answer.usage)
+    turn = turn.having_used(turn.agent, usage=answer.usage)
     calls = _with_own_ids(answer.tool_calls, turn, change.loaded.known_calls)
     message_id = attempt_of(turn).message_id
     if answer.text.strip() or calls:
@@ -125,7 +125,7 @@ def _take_calls(
     judgements: Sequence[Judgement],
     limits: TurnLimits,
 ) -> None:
-    turn = replace(turn, tool_calls=turn.tool_calls + len(calls))
+    turn = turn.having_used(turn.agent, tool_calls=len(calls))
     if turn.tool_calls > limits.tool_calls:
         exceeded = f"the turn reached its limit of {limits.tool_calls} tool calls"
         _refuse_all(change, turn, calls, f"not run: {exceeded}")

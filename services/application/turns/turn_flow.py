@@ -66,12 +66,12 @@ def begin_model_call(change: SessionChange, turn: Turn) -> None:
             change.inputs[waiting.id] = replace(
                 waiting, state=InputState.TAKEN, message=None, turn_id=turn.id, taken_sequence=sequence
             )
+    agent = change.context.current_agent
     change.turn = replace(
-        turn,
+        turn.having_used(agent, model_calls=1),
         state=TurnState.RUNNING,
-        agent=change.context.current_agent,
+        agent=agent,
         attempt=Attempt(1, new_id("msg")),
-        model_calls=turn.model_calls + 1,
         wait=None,
         work_start_time=turn.work_start_time or change.now,
     )

@@ -17,6 +17,7 @@ from services.infrastructure.persistence.rows import (
     context_values,
     message_values,
     session_values,
+    share_values,
     switch_values,
     tool_call_values,
     turn_values,
@@ -36,12 +37,22 @@ from services.infrastructure.persistence.tables import (
     session_watches,
     sessions,
     tool_calls,
+    turn_agents,
     turns,
 )
 
 # What a deleted or cleared session loses. The log goes too; the events written by the change itself come after.
 _HISTORY = (messages, tool_calls, approvals, inputs)
-_EVERYTHING = (*_HISTORY, turns, agent_switches, agent_contexts, client_tools, session_watches, idempotency)
+_EVERYTHING = (
+    *_HISTORY,
+    turns,
+    turn_agents,
+    agent_switches,
+    agent_contexts,
+    client_tools,
+    session_watches,
+    idempotency,
+)
 
 
 def write(
@@ -103,6 +114,7 @@ def _add_state(batch: StatementBatch, head: Head, change: SessionChange) -> None
         batch.update(_of(agent_contexts, head).values(context_values(change.context)))
     if change.turn is not None and change.turn != change.loaded.turn:
         _add_turn(batch, head, change, change.turn)
+    _add_shares(batch, head, change)
     _add_tool_calls(batch, head, change)
     _add_approvals(batch, head, change)
     batch.insert(agent_switches, [switch_values(head.session_key, switch) for switch in change.switches])
@@ -122,6 +134,24 @@ def _add_turn(batch: StatementBatch, head: Head, change: SessionChange, turn: Tu
 
 def _update_turn(connection: Connection, head: Head, turn: Turn) -> None:
     connection.execute(_of(turns, head).where(turns.c.turn_id == turn.id).values(turn_values(turn)))
+
+
+def _add_shares(batch: StatementBatch, head: Head, change: SessionChange) -> None:
+    """What agents did in the turns that this change touched."""
+    before = change.loaded.turn
+    new: list[Values] = []
+    for turn in (change.ended_turn, change.turn):
+        if turn is None or turn == before:
+            continue
+        known = before.shares if before is not None and before.id == turn.id else {}
+        for agent, share in turn.shares.items():
+            values = share_values(head.session_key, turn, agent)
+            if agent not in known:
+                new.append(values)
+            elif known[agent] != share:
+                mine = _of(turn_agents, head).where(turn_agents.c.turn_id == turn.id, turn_agents.c.agent == agent)
+                batch.update(mine.values(values))
+    batch.insert(turn_agents, new)
 
 
 def _add_inputs(batch: StatementBatch, head: Head, change: SessionChange) -> None:
