@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -23,7 +23,7 @@ from services.application.background.remote_watches import RemoteWatches
 from services.application.background.supervisor import Supervisor
 from services.application.background.wait_expiry import WaitExpiry
 from services.application.event_feed import EventFeed
-from services.application.ports import Incarnation, ToolCatalog
+from services.application.ports import Incarnation, Patterns, ToolCatalog
 from services.application.ports.circuits import Circuits
 from services.application.sessions.client_tool_checks import ClientToolChecks
 from services.application.turns.call_policy import CallPolicy
@@ -32,6 +32,7 @@ from services.application.turns.running_turns import RunningTurns
 from services.application.turns.turn_limits import TurnLimits
 from services.application.turns.turn_runner import TurnRunner
 from services.domain.errors import RuntimeServiceError
+from services.domain.policies.approval_rules import ApprovalRule, ConditionOperator
 from services.infrastructure.agents.definition_files import BrokenDefinitionError, FileAgentCatalog
 from services.infrastructure.circuits import CircuitLimits, ProcessCircuits
 from services.infrastructure.llm import ModelRoute, OpenAiModelClient, OpenAiSettings, RetrySettings
@@ -51,7 +52,7 @@ from services.infrastructure.persistence.spreading import Tell, tell_nobody
 from services.infrastructure.persistence.waits import SqlWaits
 from services.infrastructure.persistence.watches import SqlWatches
 from services.infrastructure.system.clock import SystemClock
-from services.infrastructure.tools import BrokenToolError, FileToolCatalog, JsonSchemaValidator
+from services.infrastructure.tools import BrokenToolError, FileToolCatalog, JsonSchemaValidator, Re2Patterns
 
 
 async def run(
@@ -133,7 +134,7 @@ async def _engine(
     tools, schemas = _tools(), JsonSchemaValidator()
     agents = _agents(settings, tools)
     limits = _turn_limits(settings)
-    policy = CallPolicy(tools, schemas, agents, settings.rules())
+    policy = CallPolicy(tools, schemas, agents, _rules(settings, patterns := Re2Patterns()), patterns.matches)
     for name in {agent.model for agent in agents.all() if agent.model is not None}:
         # A model that was never asked is a way to an answer, too: with it, not all are known to be away.
         circuits.of_route(settings.llm_proxy_url, name)
@@ -208,6 +209,16 @@ def _agents(settings: Settings, tools: ToolCatalog) -> FileAgentCatalog:
         )
     except BrokenDefinitionError as error:
         raise StartupError(f"an agent cannot be loaded: {error}") from None
+
+
+def _rules(settings: Settings, patterns: Patterns) -> Sequence[ApprovalRule]:
+    rules = settings.rules()
+    for rule in rules:
+        for condition in rule.conditions:
+            flaw = patterns.flaw_of(str(condition.value)) if condition.op is ConditionOperator.MATCHES else None
+            if flaw is not None:
+                raise StartupError(f"the approval rule {rule.id} cannot be loaded: the value {flaw}")
+    return rules
 
 
 def _turn_limits(settings: Settings) -> TurnLimits:

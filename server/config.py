@@ -144,7 +144,7 @@ class Settings(BaseSettings):
         (),
         description=(
             'Approval rules: a JSON list of `{"id", "tool", "effect": "ALLOW|ASK|DENY", "conditions": [{"argument",'
-            ' "op": "EQ|GT|LT|CONTAINS", "value"}], "priority", "description"}`; see docs/agents.md.'
+            ' "op": "EQ|GT|LT|CONTAINS|MATCHES", "value"}], "priority", "description"}`; see docs/agents.md.'
         ),
     )
 

@@ -40,9 +40,11 @@ from services.application.event_stream import StreamSettings
 from services.application.messages.cancel_turn import CancelTurn
 from services.application.messages.get_turn import GetTurn
 from services.application.messages.list_open_tool_calls import ListOpenToolCalls
+from services.application.messages.list_pending_inputs import ListPendingInputs
 from services.application.messages.list_turns import ListTurns
 from services.application.messages.send_message import SendMessage
 from services.application.messages.watch_session import WatchSession
+from services.application.messages.withdraw_input import WithdrawInput
 from services.application.ports import AgentCatalog, Clock, ReadModel, SessionStore, ToolCatalog
 from services.application.sessions.activate_session import ActivateSession
 from services.application.sessions.clear_messages import ClearMessages
@@ -137,6 +139,8 @@ def _messages(settings: Settings, engine: Engine, page_tokens: PageTokens) -> Me
         get_turn=GetTurn(reads),
         list_turns=ListTurns(reads),
         list_open_tool_calls=ListOpenToolCalls(reads),
+        list_pending_inputs=ListPendingInputs(reads),
+        withdraw_input=WithdrawInput(store, reads),
         page_tokens=page_tokens,
         user_message_bytes=settings.sizes.user_message,
         slow_consumer_timeout=settings.slow_consumer_timeout,

@@ -120,6 +120,17 @@ class Checks:
                 self.wrong(f"{field}[{position}]", "is not a value this server knows")
         return tuple(dict.fromkeys(known[value] for value in values if value in known))
 
+    def duration(self, request: Message, path: str, field: str) -> float | None:
+        """Seconds, more than none; None when the field is not set."""
+        if not request.HasField(field):
+            return None
+        span = getattr(request, field)
+        seconds = span.seconds + span.nanos / 1e9
+        if not 0 <= span.nanos < 1_000_000_000 or span.seconds < 0 or not 0 < seconds <= limits.MAX_DURATION_SECONDS:
+            self.wrong(path, "must be a valid duration of more than 0 s")
+            return None
+        return float(seconds)
+
     def time(self, request: Message, field: str) -> datetime | None:
         """A moment in the years 1 to 9999, cut to microseconds; None when the field is not set."""
         if not request.HasField(field):

@@ -20,6 +20,7 @@ from server.converters.tool_event import (
 )
 from server.converters.turn_event import (
     fill_input_accepted,
+    fill_input_withdrawn,
     fill_turn_cancelled,
     fill_turn_completed,
     fill_turn_failed,
@@ -121,6 +122,7 @@ PAYLOADS: Mapping[type[log.Payload], Callable[[WireEvent, Any], None]] = {
     log.InputAccepted: fill_input_accepted,
     log.TurnStarted: fill_turn_started,
     log.TurnResumed: fill_turn_resumed,
+    log.InputWithdrawn: fill_input_withdrawn,
     log.TurnPaused: fill_turn_paused,
     log.TurnCompleted: fill_turn_completed,
     log.TurnFailed: fill_turn_failed,

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from agent_runtime.v1 import approval_pb2, input_pb2
+from collections.abc import Mapping
+
+from agent_runtime.v1 import approval_pb2, input_pb2, turn_pb2
 from server.converters import limits
 from server.converters.approval import DECISIONS_BY_WIRE
 from server.converters.checks import Checks
+from server.converters.times import to_timestamp
 from services.domain.approval import Decision
-from services.domain.input import ApprovalDecision, FollowupAnswer, ToolResult, ToolResults, UserMessage
+from services.domain.input import (
+    ApprovalDecision,
+    BusyPolicy,
+    FollowupAnswer,
+    Input,
+    ToolResult,
+    ToolResults,
+    UserMessage,
+)
+from services.domain.turn import CallerLimits
+
+_POLICIES_ON_WIRE: Mapping[BusyPolicy, input_pb2.BusyPolicy.ValueType] = {
+    BusyPolicy.REJECT: input_pb2.BUSY_POLICY_REJECT,
+    BusyPolicy.QUEUE: input_pb2.BUSY_POLICY_QUEUE,
+    BusyPolicy.STEER: input_pb2.BUSY_POLICY_STEER,
+    BusyPolicy.INTERRUPT: input_pb2.BUSY_POLICY_INTERRUPT,
+}
 
 
 def from_user_message(checks: Checks, wire: input_pb2.UserMessage, *, max_text_bytes: int) -> UserMessage:
@@ -18,6 +37,26 @@ def from_user_message(checks: Checks, wire: input_pb2.UserMessage, *, max_text_b
         checks.agent("user_message.agent", agent, required=True)
     checks.later("user_message.workspace_revision", used=wire.HasField("workspace_revision"))
     return UserMessage(wire.text, agent)
+
+
+def from_turn_limits(checks: Checks, field: str, wire: turn_pb2.TurnLimits) -> CallerLimits:
+    """The caller's limits; those that are not set do not limit."""
+
+    given = {descriptor.name: value for descriptor, value in wire.ListFields()}
+
+    def number(name: str, lowest: int) -> int | None:
+        value: int | None = given.get(name)
+        if value is not None:
+            checks.between(f"{field}.{name}", value, lowest)
+        return value
+
+    return CallerLimits(
+        model_calls=number("max_model_calls", 1),
+        tool_calls=number("max_tool_calls", 1),
+        agent_switches=number("max_agent_switches", 0),
+        tokens=number("max_tokens", 1),
+        running_time=checks.duration(wire, f"{field}.max_running_time", "max_running_time"),
+    )
 
 
 def from_tool_results(checks: Checks, wire: input_pb2.ToolResults) -> ToolResults:
@@ -89,3 +128,24 @@ def from_followup_answer(checks: Checks, wire: input_pb2.FollowupAnswer, *, max_
     else:
         checks.wrong("followup_answer.answer", "exactly one of option_id and text is required")
     return FollowupAnswer(wire.followup_id, text=wire.text)
+
+
+def to_pending_input(
+    session_id: str, pending: Input, place: int, *, max_bytes: int | None = None
+) -> input_pb2.PendingInput:
+    """A message that waits, at that place of the queue; its text cut to so many bytes of UTF-8."""
+    message = pending.message or UserMessage("")
+    text = message.text if max_bytes is None else message.text.encode()[:max_bytes].decode(errors="ignore")
+    wire = input_pb2.PendingInput(
+        id=pending.id,
+        session_id=session_id,
+        user_message=input_pb2.UserMessage(text=text),
+        busy_policy=_POLICIES_ON_WIRE[message.busy_policy],
+        queue_position=place,
+        request_id=pending.request_id,
+        submitted_by=pending.principal,
+        create_time=to_timestamp(pending.create_time),
+    )
+    if message.agent is not None:
+        wire.user_message.agent = message.agent
+    return wire

@@ -7,6 +7,8 @@ import re
 from services.domain.policies.titles import MAX_TITLE_LENGTH
 
 USER_MESSAGE_BYTES = 256 * 1024
+# Of a message that waits, in a snapshot.
+PENDING_INPUT_IN_SNAPSHOT_BYTES = 4 * 1024
 TITLE_CHARACTERS = MAX_TITLE_LENGTH
 DESCRIPTION_CHARACTERS = 2_000
 REASON_CHARACTERS = 500
@@ -34,6 +36,9 @@ LABEL_VALUE_CHARACTERS = 256
 
 # Messages that a session may be told to hold.
 MAX_MESSAGE_LIMIT = 10_000
+
+# About 10,000 years: what a duration may say.
+MAX_DURATION_SECONDS = 315_576_000_000
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 500

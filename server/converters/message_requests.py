@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypedDict
 
 from agent_runtime.v1 import input_pb2, message_service_pb2, session_stream_pb2
@@ -10,20 +12,28 @@ from server.converters.input import (
     from_approval_decision,
     from_followup_answer,
     from_tool_results,
+    from_turn_limits,
     from_user_message,
 )
 from server.converters.turn import STATES_BY_WIRE
-from services.domain.input import InputContent, UserMessage
+from services.domain.input import BusyPolicy, InputContent, Resume, UserMessage
 from services.domain.turn import TurnState
 
 _FOR_MESSAGES = "goes with user_message alone"
-_OFFERED_POLICIES = {input_pb2.BUSY_POLICY_UNSPECIFIED, input_pb2.BUSY_POLICY_REJECT}
+_POLICIES: Mapping[int, BusyPolicy] = {
+    input_pb2.BUSY_POLICY_UNSPECIFIED: BusyPolicy.REJECT,
+    input_pb2.BUSY_POLICY_REJECT: BusyPolicy.REJECT,
+    input_pb2.BUSY_POLICY_QUEUE: BusyPolicy.QUEUE,
+    input_pb2.BUSY_POLICY_STEER: BusyPolicy.STEER,
+    input_pb2.BUSY_POLICY_INTERRUPT: BusyPolicy.INTERRUPT,
+}
 
 
 class SendMessageFields(TypedDict):
     session_id: str
     request_id: str
     content: InputContent
+    expected_turn_id: str
     after_sequence: int | None
     detach: bool
 
@@ -38,6 +48,13 @@ class WatchSessionFields(TypedDict):
 class CancelTurnFields(TypedDict):
     session_id: str
     turn_id: str
+    withdraw_pending: bool
+    request_id: str
+
+
+class WithdrawInputFields(TypedDict):
+    session_id: str
+    input_id: str
     request_id: str
 
 
@@ -52,7 +69,7 @@ class ListTurnsFields(TypedDict):
     limit: int
 
 
-class ListOpenToolCallsFields(TypedDict):
+class OnePageOfSession(TypedDict):
     session_id: str
     limit: int
 
@@ -68,13 +85,14 @@ def from_send_message(request: message_service_pb2.SendMessageRequest, *, max_te
         if not request.request_id:
             checks.wrong("request_id", "is required with after_sequence")
     _check_policy(checks, request)
-    checks.later("expected_turn_id", used=bool(request.expected_turn_id))
+    checks.runtime_id("expected_turn_id", request.expected_turn_id)
     content = _content(checks, request, max_text_bytes)
     checks.done()
     return {
         "session_id": request.session_id,
         "request_id": request.request_id,
         "content": content,
+        "expected_turn_id": request.expected_turn_id,
         "after_sequence": after,
         "detach": request.detach,
     }
@@ -102,9 +120,23 @@ def from_cancel_turn(request: message_service_pb2.CancelTurnRequest) -> CancelTu
     checks.session_id(request.session_id)
     checks.runtime_id("turn_id", request.turn_id)
     checks.request_id(request.request_id)
-    checks.later("withdraw_pending", used=request.withdraw_pending)
     checks.done()
-    return {"session_id": request.session_id, "turn_id": request.turn_id, "request_id": request.request_id}
+    return {
+        "session_id": request.session_id,
+        "turn_id": request.turn_id,
+        "withdraw_pending": request.withdraw_pending,
+        "request_id": request.request_id,
+    }
+
+
+def from_withdraw_input(request: message_service_pb2.WithdrawInputRequest) -> WithdrawInputFields:
+    """The input, in its session."""
+    checks = Checks()
+    checks.session_id(request.session_id)
+    checks.runtime_id("input_id", request.input_id, required=True)
+    checks.request_id(request.request_id)
+    checks.done()
+    return {"session_id": request.session_id, "input_id": request.input_id, "request_id": request.request_id}
 
 
 def from_get_turn(request: message_service_pb2.GetTurnRequest) -> GetTurnFields:
@@ -126,7 +158,9 @@ def from_list_turns(request: message_service_pb2.ListTurnsRequest) -> ListTurnsF
     return {"session_id": request.session_id, "states": states, "limit": limit}
 
 
-def from_list_open_tool_calls(request: message_service_pb2.ListOpenToolCallsRequest) -> ListOpenToolCallsFields:
+def from_list_of_session(
+    request: message_service_pb2.ListOpenToolCallsRequest | message_service_pb2.ListPendingInputsRequest,
+) -> OnePageOfSession:
     """The session and the size of the page."""
     checks = Checks()
     checks.session_id(request.session_id)
@@ -139,21 +173,21 @@ def _check_policy(checks: Checks, request: message_service_pb2.SendMessageReques
     """What only a user message may have: a policy, and limits of the turn that it starts."""
     is_message = request.WhichOneof("input") in ("user_message", None)
     policy = request.busy_policy
-    if policy not in input_pb2.BusyPolicy.values():
+    if policy not in _POLICIES:
         checks.wrong("busy_policy", "is not a value this server knows")
     elif policy and not is_message:
         checks.wrong("busy_policy", _FOR_MESSAGES)
-    elif policy not in _OFFERED_POLICIES:
-        checks.later(input_pb2.BusyPolicy.Name(policy), used=True)
     if request.HasField("limits") and not is_message:
         checks.wrong("limits", _FOR_MESSAGES)
-    checks.later("limits", used=request.HasField("limits"))
 
 
 def _content(checks: Checks, request: message_service_pb2.SendMessageRequest, max_text_bytes: int) -> InputContent:
     match request.WhichOneof("input"):
         case "user_message":
-            return from_user_message(checks, request.user_message, max_text_bytes=max_text_bytes)
+            message = from_user_message(checks, request.user_message, max_text_bytes=max_text_bytes)
+            limits = from_turn_limits(checks, "limits", request.limits) if request.HasField("limits") else None
+            policy = _POLICIES.get(request.busy_policy, BusyPolicy.REJECT)
+            return replace(message, busy_policy=policy, limits=limits)
         case "tool_results":
             return from_tool_results(checks, request.tool_results)
         case "approval_decision":
@@ -161,7 +195,9 @@ def _content(checks: Checks, request: message_service_pb2.SendMessageRequest, ma
         case "followup_answer":
             return from_followup_answer(checks, request.followup_answer, max_text_bytes=max_text_bytes)
         case "resume":
-            checks.later("resume", used=True)
+            wanted = request.resume
+            has_limits = wanted.HasField("limits")
+            return Resume(from_turn_limits(checks, "resume.limits", wanted.limits) if has_limits else None)
         case _:
             checks.wrong("input", "exactly one input is required")
     return UserMessage("")

@@ -26,6 +26,7 @@ ListRequest = (
     | agent_service_pb2.ListAgentSwitchesRequest
     | message_service_pb2.ListTurnsRequest
     | message_service_pb2.ListOpenToolCallsRequest
+    | message_service_pb2.ListPendingInputsRequest
     | approval_service_pb2.ListApprovalsRequest
 )
 

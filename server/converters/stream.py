@@ -8,9 +8,11 @@ from typing import Any
 from agent_runtime.v1 import session_stream_pb2
 from agent_runtime.v1.message_service_pb2 import SendMessageResponse
 from agent_runtime.v1.session_stream_pb2 import WatchSessionResponse
+from server.converters import limits
 from server.converters.agent_context import to_agent_context
 from server.converters.approval import to_approval
 from server.converters.event import fill_event
+from server.converters.input import to_pending_input
 from server.converters.session import to_session
 from server.converters.tool import to_open_tool_call
 from server.converters.tool_event import to_followup
@@ -49,6 +51,9 @@ def to_snapshot(snapshot: SessionSnapshot) -> session_stream_pb2.SessionSnapshot
         open_tool_calls=[to_open_tool_call(call) for call in snapshot.open_calls],
         pending_approvals=[to_approval(session_id, approval) for approval in snapshot.pending_approvals],
     )
+    for place, pending in enumerate(snapshot.pending_inputs, 1):
+        waiting = to_pending_input(session_id, pending, place, max_bytes=limits.PENDING_INPUT_IN_SNAPSHOT_BYTES)
+        wire.pending_inputs.append(waiting)
     if snapshot.turn is not None:
         wire.active_turn.CopyFrom(to_turn(session_id, snapshot.turn))
         if snapshot.turn.wait is not None and snapshot.turn.wait.followup is not None:

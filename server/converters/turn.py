@@ -9,7 +9,7 @@ from server.converters.error_reason import ERROR_REASONS
 from server.converters.times import fill_timestamp, to_duration, to_timestamp
 from server.converters.usage import to_usage
 from services.domain.model_exchange import FinishReason
-from services.domain.turn import CancelCause, Turn, TurnFailure, TurnState, Wait, WaitingFor
+from services.domain.turn import CallerLimits, CancelCause, Turn, TurnFailure, TurnState, Wait, WaitingFor
 
 TURN_STATES: Mapping[TurnState, turn_pb2.TurnState.ValueType] = {
     TurnState.RUNNING: turn_pb2.TURN_STATE_RUNNING,
@@ -64,6 +64,8 @@ def to_turn(session_id: str, turn: Turn) -> turn_pb2.Turn:
     )
     if turn.wait is not None:
         _fill_wait(wire, turn.wait)
+    if turn.limits is not None:
+        wire.limits.CopyFrom(_to_limits(turn.limits))
     if turn.finish_reason is not None:
         wire.finish_reason = FINISH_REASONS[turn.finish_reason]
     if turn.failure is not None:
@@ -89,6 +91,18 @@ def _fill_wait(wire: turn_pb2.Turn, wait: Wait) -> None:
         wire.followup_id = wait.followup.id
     if wait.expire_time is not None:
         fill_timestamp(wire.expire_time, wait.expire_time)
+
+
+def _to_limits(limits: CallerLimits) -> turn_pb2.TurnLimits:
+    wire = turn_pb2.TurnLimits(
+        max_model_calls=limits.model_calls,
+        max_tool_calls=limits.tool_calls,
+        max_agent_switches=limits.agent_switches,
+        max_tokens=limits.tokens,
+    )
+    if limits.running_time is not None:
+        wire.max_running_time.CopyFrom(to_duration(limits.running_time))
+    return wire
 
 
 def _to_failure(failure: TurnFailure) -> turn_pb2.TurnFailure:

@@ -44,10 +44,16 @@ def fill_input_accepted(event: WireEvent, payload: log.InputAccepted) -> None:
     wire.request_id = payload.request_id
     wire.turn_id = payload.turn_id
     wire.disposition = DISPOSITIONS[payload.disposition]
+    wire.queue_position = payload.queue_position
     for refused in payload.rejected_results:
         wire.rejected_results.add(
             tool_call_id=refused.tool_call_id, reason=ERROR_REASONS[refused.reason], message=refused.message
         )
+
+
+def fill_input_withdrawn(event: WireEvent, payload: log.InputWithdrawn) -> None:
+    """What will not be said."""
+    event.input_withdrawn.input_id = payload.input_id
 
 
 def fill_turn_started(event: WireEvent, payload: log.TurnStarted) -> None:
@@ -56,6 +62,7 @@ def fill_turn_started(event: WireEvent, payload: log.TurnStarted) -> None:
     wire.agent = payload.agent
     wire.cause = START_CAUSES[payload.cause]
     wire.input_id = payload.input_id
+    wire.resumed_turn_id = payload.resumed_turn_id
 
 
 def fill_turn_resumed(event: WireEvent, payload: log.TurnResumed) -> None:

@@ -8,8 +8,6 @@ from services.domain.errors import NotImplementedYetError
 
 NOT_IMPLEMENTED_YET = (
     "SessionService/GetSessionUsage",
-    "MessageService/ListPendingInputs",
-    "MessageService/WithdrawInput",
     "ApprovalService/ListApprovalRules",
     "ApprovalService/CreateApprovalRule",
     "ApprovalService/DeleteApprovalRule",

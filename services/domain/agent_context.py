@@ -49,10 +49,8 @@ class AgentContext:
     last_switch: int = 0
     work: AgentWork = field(default_factory=AgentWork)
 
-    def switch_to(
-        self, to_agent: str, *, reason: str, source: SwitchSource, requested_by: str, confidence: str, time: datetime
-    ) -> AgentSwitch:
-        """The next entry of the history. Raises SameAgentError or SwitchLimitError (`ResetAgent` is the way out)."""
+    def check_can_switch_to(self, to_agent: str) -> None:
+        """Raises SameAgentError or SwitchLimitError."""
         if to_agent == self.current_agent:
             raise SameAgentError("the session already talks to this agent")
         if self.switch_count >= SWITCH_LIMIT:
@@ -60,6 +58,12 @@ class AgentContext:
                 "the session has used up its agent switches; reset its agent to go on",
                 metadata={"limit": str(SWITCH_LIMIT)},
             )
+
+    def switch_to(
+        self, to_agent: str, *, reason: str, source: SwitchSource, requested_by: str, confidence: str, time: datetime
+    ) -> AgentSwitch:
+        """The next entry of the history. Raises SameAgentError or SwitchLimitError (`ResetAgent` is the way out)."""
+        self.check_can_switch_to(to_agent)
         return AgentSwitch(
             self.last_switch + 1, self.current_agent, to_agent, reason, confidence, source, requested_by, time
         )

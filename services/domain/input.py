@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from services.domain.approval import Decision
 from services.domain.errors import ErrorReason
+from services.domain.turn import CallerLimits
 
 
 class InputKind(StrEnum):
@@ -18,6 +20,23 @@ class InputKind(StrEnum):
     APPROVAL_DECISION = "APPROVAL_DECISION"
     FOLLOWUP_ANSWER = "FOLLOWUP_ANSWER"
     RESUME = "RESUME"
+
+
+class BusyPolicy(StrEnum):
+    """What a user message does while a turn is active that it does not answer."""
+
+    REJECT = "REJECT"
+    QUEUE = "QUEUE"
+    STEER = "STEER"
+    INTERRUPT = "INTERRUPT"
+
+
+class InputState(StrEnum):
+    """PENDING inputs wait and have not entered the history; the others are final."""
+
+    PENDING = "PENDING"
+    TAKEN = "TAKEN"
+    WITHDRAWN = "WITHDRAWN"
 
 
 class Disposition(StrEnum):
@@ -31,10 +50,12 @@ class Disposition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UserMessage:
-    """A person speaks; `agent`, if given, becomes the session's agent first."""
+    """A person speaks; `agent`, if given, becomes the session's agent first, `limits` are of the turn it starts."""
 
     text: str
     agent: str | None = None
+    busy_policy: BusyPolicy = BusyPolicy.REJECT
+    limits: CallerLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +95,17 @@ class FollowupAnswer:
     text: str | None = None
 
 
-InputContent = UserMessage | ToolResults | ApprovalDecision | FollowupAnswer
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on with a turn that one of the caller's limits has paused, or with the work of one that failed resumably.
+
+    Without `limits` the same ones count anew.
+    """
+
+    limits: CallerLimits | None = None
+
+
+InputContent = UserMessage | ToolResults | ApprovalDecision | FollowupAnswer | Resume
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +119,11 @@ class RejectedToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One accepted input. `accepted_sequence` is the number of its InputAccepted event."""
+    """One accepted input. `accepted_sequence` is the number of its InputAccepted event.
+
+    `turn_id` is the turn it belongs to; while it is PENDING that is empty for one that waits for a turn of its own.
+    `message` is what a PENDING one will say. `taken_sequence` is where the log says that it was taken or withdrawn.
+    """
 
     id: str
     request_id: str
@@ -98,3 +133,17 @@ class Input:
     principal: str
     accepted_sequence: int
     create_time: datetime
+    state: InputState = InputState.TAKEN
+    message: UserMessage | None = None
+    taken_sequence: int = 0
+    correlation_id: str = ""
+
+    @property
+    def steers(self) -> bool:
+        """Whether it waits for the next model call rather than for a turn of its own."""
+        return self.message is not None and self.message.busy_policy is BusyPolicy.STEER
+
+
+def in_turn(pending: Iterable[Input]) -> list[Input]:
+    """Messages that wait, in the order they will be taken: those that steer first."""
+    return sorted(pending, key=lambda waiting: (not waiting.steers, waiting.accepted_sequence))

@@ -14,17 +14,17 @@ from enum import Enum, auto
 from services.domain.agent_context import AgentContext, AgentSwitch, SwitchSource
 from services.domain.approval import Approval, ApprovalState
 from services.domain.errors import TurnInProgressError
-from services.domain.input import Input
+from services.domain.input import Input, InputState, in_turn
 from services.domain.message import Message
 from services.domain.session import Session
 from services.domain.session_events import AgentSwitched, MessageAdded, NewEvent, Payload
 from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
-from services.domain.turn import Turn
+from services.domain.turn import Turn, TurnState
 
 
 class HeadMove(Enum):
-    """What a change does to the right to write the session's log.
+    """What a change does to the right to write the session's log; follows from the change itself.
 
     CLAIM makes this process the owner, RELEASE leaves no owner, FENCE does so too and locks out whoever was it.
     """
@@ -51,6 +51,7 @@ class Lookup:
     call_ids: tuple[str, ...] = ()
     approval_ids: tuple[str, ...] = ()
     client_tools: bool = False
+    last_turn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ class SessionAggregate:
     `turn` is the active one; it is `orphaned` when the process that owned it is gone. `batch` are the calls of the
     answer the turn waits on, settled ones too, in the model's order; `approvals` are the pending ones. The rest is
     filled only when asked for by a `Lookup`: `draft_text` is the text the running attempt has in the log, `known_calls`
-    and `known_approvals` are those of the ids asked about that the session has, `client_tools` those of the session.
+    and `known_approvals` are those of the ids asked about that the session has, `client_tools` those of the session,
+    `last_turn` is the newest turn. `pending_inputs` are the messages that wait, in the order they came.
     `deadline_now` is the database's clock, by which everything that expires is measured.
     """
 
@@ -76,6 +78,8 @@ class SessionAggregate:
     known_calls: Mapping[str, ToolCall] = field(default_factory=dict)
     known_approvals: Mapping[str, Approval] = field(default_factory=dict)
     client_tools: tuple[ClientTool, ...] = ()
+    last_turn: Turn | None = None
+    pending_inputs: tuple[Input, ...] = ()
 
 
 class SessionChange:
@@ -85,29 +89,56 @@ class SessionChange:
     """
 
     def __init__(
-        self, loaded: SessionAggregate, *, now: datetime, correlation_id: str, waiting: Sequence[NewEvent] = ()
+        self,
+        loaded: SessionAggregate,
+        *,
+        now: datetime,
+        correlation_id: str,
+        is_step: bool = False,
+        waiting: Sequence[NewEvent] = (),
     ) -> None:
+        self.is_step = is_step
         self.loaded = loaded
         self.now = now
         self.correlation_id = correlation_id
         self.session = loaded.session
         self.context = loaded.context
         self.turn = loaded.turn
+        self.ended_turn: Turn | None = None
         self.events: list[NewEvent] = list(waiting)
         self.messages: list[Message] = []
         self.tool_calls: dict[str, ToolCall] = {}
         self.approvals: dict[str, Approval] = {}
         self.switches: list[AgentSwitch] = []
-        self.inputs: list[Input] = []
+        self.inputs: dict[str, Input] = {}
         self.client_tools: tuple[ClientTool, ...] | None = None
         self.removal = Removal.NOTHING
-        self.head_move = HeadMove.KEEP
         self.outcome = ""
 
     @property
     def last_sequence(self) -> int:
         """The number the log's last event will have."""
         return self.loaded.last_sequence + len(self.events)
+
+    @property
+    def head_move(self) -> HeadMove:
+        """What becomes of the right to write the log, by who changes it and by what becomes of the turn."""
+        runs = self.turn is not None and self.turn.state is TurnState.RUNNING
+        if self.removal is Removal.SESSION:
+            return HeadMove.FENCE
+        if self.is_step:
+            return HeadMove.KEEP if runs else HeadMove.RELEASE
+        before = self.loaded.turn
+        ran = before is not None and before.state is TurnState.RUNNING
+        if runs and not (ran and _same_attempt(self.turn, before)):
+            return HeadMove.CLAIM
+        return HeadMove.FENCE if ran and not runs else HeadMove.KEEP
+
+    @property
+    def pending_inputs(self) -> list[Input]:
+        """Messages that wait, as loaded and changed since, in the order they will be taken: those that steer first."""
+        merged = {waiting.id: waiting for waiting in self.loaded.pending_inputs} | self.inputs
+        return in_turn(waiting for waiting in merged.values() if waiting.state is InputState.PENDING)
 
     @property
     def batch(self) -> list[ToolCall]:
@@ -181,3 +212,8 @@ class SessionChange:
                 "a turn is active in this session",
                 metadata={"turn_id": self.turn.id, "turn_state": self.turn.state, "waiting_for": waiting},
             )
+
+
+def _same_attempt(turn: Turn | None, other: Turn | None) -> bool:
+    """Whether both are in the same model call of the same turn: then whoever runs it goes on undisturbed."""
+    return turn is not None and other is not None and (turn.id, turn.attempt) == (other.id, other.attempt)

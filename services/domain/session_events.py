@@ -37,6 +37,14 @@ class InputAccepted:
     turn_id: str
     disposition: Disposition
     rejected_results: tuple[RejectedToolResult, ...] = ()
+    queue_position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InputWithdrawn:
+    """A pending input was taken back; it never entered the history."""
+
+    input_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,7 @@ class TurnStarted:
     agent: str
     cause: TurnStartCause
     input_id: str
+    resumed_turn_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +264,7 @@ MAX_DELTA_BYTES = 16 * 1024
 
 Payload = (
     InputAccepted
+    | InputWithdrawn
     | TurnStarted
     | TurnResumed
     | AgentSwitched

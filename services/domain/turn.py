@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from services.domain.errors import ErrorReason
 from services.domain.model_exchange import FinishReason, Usage
+
+NO_USAGE = Usage()
 
 
 class TurnState(StrEnum):
@@ -115,12 +118,48 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerLimits:
+    """What the caller allows a turn, counted from its start or its last resume; None is not limited by the caller.
+
+    `running_time` is in seconds. Reaching a limit pauses the turn; it never ends it.
+    """
+
+    model_calls: int | None = None
+    tool_calls: int | None = None
+    agent_switches: int | None = None
+    tokens: int | None = None
+    running_time: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a turn had used at some moment."""
+
+    model_calls: int = 0
+    tool_calls: int = 0
+    agent_switches: int = 0
+    tokens: int = 0
+    running_time: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class AgentShare:
+    """What one agent did in a turn: the model calls made as it, the calls of tools it asked for, the tokens."""
+
+    model_calls: int = 0
+    tool_calls: int = 0
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """The stored state of one turn; what it does next follows from this and the calls of its last answer alone.
 
     `principal` is the name of whoever gave the input. `attempt` is set while it is RUNNING, `wait` while it is
     PAUSED. `batch_ordinal` is the ordinal of the message whose calls it waits for, or waited for last. `running_time`
-    is in seconds up to its last end or pause; it has been working since `work_start_time`.
+    is in seconds up to its last end or pause; it has been working since `work_start_time`. `limits` are the caller's,
+    counted from `counted_from`. `shares` split the counts by agent. `repeats` says how often which call was made in
+    vain, by its digest.
     """
 
     id: str
@@ -146,3 +185,24 @@ class Turn:
     failure: TurnFailure | None = None
     cancel_cause: CancelCause | None = None
     cancelled_by: str = ""
+    limits: CallerLimits | None = None
+    counted_from: Spent = field(default_factory=Spent)
+    shares: Mapping[str, AgentShare] = field(default_factory=dict)
+    repeats: Mapping[str, int] = field(default_factory=dict)
+
+    def having_used(self, agent: str, *, model_calls: int = 0, tool_calls: int = 0, usage: Usage = NO_USAGE) -> Turn:
+        """The turn with that counted, in all and as this agent's."""
+        share = self.shares.get(agent, AgentShare())
+        grown = AgentShare(share.model_calls + model_calls, share.tool_calls + tool_calls, share.usage + usage)
+        return replace(
+            self,
+            model_calls=self.model_calls + model_calls,
+            tool_calls=self.tool_calls + tool_calls,
+            usage=self.usage + usage,
+            shares={**self.shares, agent: grown},
+        )
+
+    def spent(self, running_time: float) -> Spent:
+        """What it has used so far, given how many seconds it has worked."""
+        tokens = self.usage.prompt_tokens + self.usage.completion_tokens
+        return Spent(self.model_calls, self.tool_calls, self.agent_switches, tokens, running_time)

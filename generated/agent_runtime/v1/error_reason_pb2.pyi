@@ -29,8 +29,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     request, a page token that is not yours or belongs to another filter, and an enum value the server does not know.
     """
     ERROR_REASON_TOOL_RESULT_TOO_LARGE: _ErrorReason.ValueType  # 2
-    """[INVALID_ARGUMENT] One tool result exceeds the limit (default 1 MiB). Metadata: `limit_bytes`. Run the tool again
-    for a smaller range, or send an error result that says so.
+    """[INVALID_ARGUMENT] One tool result exceeds the limit (default 1 MiB). Metadata: `limit_bytes`, `tool_call_id`. Run
+    the tool again for a smaller range, or send an error result that says so.
     """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 3
     """[UNAUTHENTICATED] No credential, two of them, or one that is not known; the answer never says which."""
@@ -86,7 +86,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_TOOL_CALL_NOT_OPEN: _ErrorReason.ValueType  # 23
     """[FAILED_PRECONDITION] No tool call of this id is open in this session: unknown, not yet released, already answered
-    differently, or settled because its turn ended.
+    differently, or settled because its turn ended. Metadata: `tool_call_id`, `state`.
     """
     ERROR_REASON_TURN_NOT_ACTIVE: _ErrorReason.ValueType  # 24
     """[FAILED_PRECONDITION] The named turn is not the active one, or there is none; also an answer to a follow-up
@@ -171,8 +171,8 @@ ERROR_REASON_INVALID_ARGUMENT: ErrorReason.ValueType  # 1
 request, a page token that is not yours or belongs to another filter, and an enum value the server does not know.
 """
 ERROR_REASON_TOOL_RESULT_TOO_LARGE: ErrorReason.ValueType  # 2
-"""[INVALID_ARGUMENT] One tool result exceeds the limit (default 1 MiB). Metadata: `limit_bytes`. Run the tool again
-for a smaller range, or send an error result that says so.
+"""[INVALID_ARGUMENT] One tool result exceeds the limit (default 1 MiB). Metadata: `limit_bytes`, `tool_call_id`. Run
+the tool again for a smaller range, or send an error result that says so.
 """
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 3
 """[UNAUTHENTICATED] No credential, two of them, or one that is not known; the answer never says which."""
@@ -228,7 +228,7 @@ Read the approval again and ask again.
 """
 ERROR_REASON_TOOL_CALL_NOT_OPEN: ErrorReason.ValueType  # 23
 """[FAILED_PRECONDITION] No tool call of this id is open in this session: unknown, not yet released, already answered
-differently, or settled because its turn ended.
+differently, or settled because its turn ended. Metadata: `tool_call_id`, `state`.
 """
 ERROR_REASON_TURN_NOT_ACTIVE: ErrorReason.ValueType  # 24
 """[FAILED_PRECONDITION] The named turn is not the active one, or there is none; also an answer to a follow-up

@@ -55,4 +55,9 @@ class WaitExpiry:
             committed = await self._store.change(owner_id, session_id, decide, correlation_id="wait-expiry")
         except SessionNotFoundError:
             return
+        except RuntimeServiceError:
+            raise
+        except Exception:
+            logger.exception("the waits of one session could not be ended", extra={"session_id": session_id})
+            return
         self._turns.start_claimed(committed)

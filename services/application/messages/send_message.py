@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from services.application.event_feed import EventFeed
-from services.application.event_stream import EventStream, Gap, GapReason, StreamSettings
+from services.application.event_stream import EventStream, StreamSettings
 from services.application.idempotency import fields_of, key_for
+from services.application.messages.input_end import InputEnd
 from services.application.ports import Clock, IdempotencyKey, Principal, ReadModel, SessionStore
 from services.application.turns.input_acceptance import InputAcceptance, recalled
 from services.application.turns.inputs.accepted_input import AcceptedInput
 from services.domain.errors import InputNotFoundError, SequenceAheadError
-from services.domain.input import InputContent
-from services.domain.session_events import TERMINAL, InputAccepted, SessionEvent, TurnPaused
+from services.domain.input import Disposition, InputContent, InputState
 
 
 class SendMessage:
@@ -39,32 +39,43 @@ class SendMessage:
         session_id: str,
         request_id: str,
         content: InputContent,
+        expected_turn_id: str,
         after_sequence: int | None,
         detach: bool,
         correlation_id: str,
     ) -> EventStream:
         """Accepts the input, or finds it again, and returns its stream.
 
-        The stream goes from InputAccepted (or after `after_sequence`) to the first event with which the turn pauses
-        or ends; `detach` ends it after InputAccepted. `after_sequence` marks a re-attachment, which starts nothing.
+        The stream goes from InputAccepted (or after `after_sequence`) to the first event with which the input's turn
+        pauses or ends; `detach` ends it after InputAccepted. `after_sequence` marks a re-attachment: nothing starts.
 
         Raises what `InputAcceptance.accept` raises; for a re-attachment SessionNotFoundError, InputNotFoundError,
         RequestIdReusedError and SequenceAheadError.
         """
-        key = key_for(principal, "SendMessage", request_id, session_id=session_id, **fields_of(content))
+        key = key_for(
+            principal,
+            "SendMessage",
+            request_id,
+            session_id=session_id,
+            expected_turn_id=expected_turn_id,
+            **fields_of(content),
+        )
         if after_sequence is not None:
             return await self._reattach(principal, session_id, key, after_sequence, detach)
         session_key, accepted, repeated = await self._acceptance.accept(
             principal,
             session_id=session_id,
             content=content,
+            expected_turn_id=expected_turn_id,
             request_id=request_id,
             key=key,
             correlation_id=correlation_id,
         )
         if repeated:
             return await self._stream_again(session_key, accepted, accepted.sequence - 1, detach)
-        return self._stream(session_key, accepted, accepted.sequence - 1, detach, through=None)
+        waits = accepted.disposition in (Disposition.QUEUED, Disposition.STEERED)
+        end = InputEnd(accepted, turn_id=accepted.turn_id, taken=not waits, detach=detach)
+        return self._stream(session_key, end, accepted.sequence - 1, through=None)
 
     async def _reattach(
         self, principal: Principal, session_id: str, key: IdempotencyKey | None, after: int, detach: bool
@@ -82,25 +93,22 @@ class SendMessage:
 
     async def _stream_again(self, session_key: int, accepted: AcceptedInput, after: int, detach: bool) -> EventStream:
         """The stream of an input accepted earlier: it may have ended meanwhile, even before `after`."""
-        through = await self._reads.turn_end(session_key, accepted.turn_id, accepted.sequence)
-        return self._stream(session_key, accepted, after, detach, through=accepted.sequence if detach else through)
+        progress = await self._reads.input_progress(session_key, accepted.input_id)
+        end = InputEnd(
+            accepted,
+            turn_id=progress.turn_id,
+            taken=progress.state is not InputState.PENDING,
+            detach=detach,
+        )
+        return self._stream(session_key, end, after, through=accepted.sequence if detach else progress.ends_at)
 
-    def _stream(
-        self, session_key: int, accepted: AcceptedInput, after: int, detach: bool, *, through: int | None
-    ) -> EventStream:
-        def ends(item: SessionEvent | Gap) -> bool:
-            if isinstance(item, Gap):
-                return item.reason is GapReason.CLEARED  # only ended turns are cleared
-            if detach:
-                return isinstance(item.payload, InputAccepted) and item.payload.input_id == accepted.input_id
-            return item.turn_id == accepted.turn_id and isinstance(item.payload, (*TERMINAL, TurnPaused))
-
+    def _stream(self, session_key: int, end: InputEnd, after: int, *, through: int | None) -> EventStream:
         return EventStream(
             self._feed,
             session_key,
             after,
             clock=self._clock,
             settings=self._settings,
-            ends_with=ends,
+            ends_with=end,
             through=through,
         )

@@ -13,10 +13,11 @@ from services.application.ports.model import ModelClient
 from services.application.ports.outbox import Outbox, OutboxEntry
 from services.application.ports.reads import ReadModel
 from services.application.ports.store import Committed, Decision, IdempotencyKey, SessionStore
-from services.application.ports.tools import SchemaValidator, ToolCatalog
+from services.application.ports.tools import Patterns, SchemaValidator, ToolCatalog
 from services.application.ports.views import (
     AgentUsage,
     ApprovalView,
+    InputProgress,
     Page,
     PageKey,
     SessionFilter,
@@ -43,6 +44,7 @@ __all__ = [
     "Housekeeping",
     "IdempotencyKey",
     "Incarnation",
+    "InputProgress",
     "Leases",
     "LogPage",
     "LogWriter",
@@ -53,6 +55,7 @@ __all__ = [
     "OwnedHead",
     "Page",
     "PageKey",
+    "Patterns",
     "Principal",
     "ReadModel",
     "Role",

@@ -9,6 +9,7 @@ from typing import Protocol
 from services.application.ports.views import (
     AgentUsage,
     ApprovalView,
+    InputProgress,
     Page,
     PageKey,
     SessionFilter,
@@ -18,6 +19,7 @@ from services.application.ports.views import (
 )
 from services.domain.agent_context import AgentSwitch
 from services.domain.approval import Approval, ApprovalState
+from services.domain.input import Input
 from services.domain.message import Message
 from services.domain.message import Role as MessageRole
 from services.domain.tool import ClientTool
@@ -109,11 +111,14 @@ class ReadModel(Protocol):
     ) -> Page[ApprovalView]:
         """Oldest first, of one session or of all the owner's; no `states` mean all. Raises SessionNotFoundError."""
 
-    async def turn_end(self, session_key: int, turn_id: str, after: int) -> int | None:
-        """The number of the first event behind `after` with which the turn paused or ended.
+    async def input_progress(self, session_key: int, input_id: str) -> InputProgress:
+        """What has become of an input that was accepted."""
 
-        None while it runs on. When that event was cleared, the last number that was.
-        """
+    async def input(self, owner_id: str, session_id: str, input_id: str) -> Input:
+        """Raises SessionNotFoundError, InputNotFoundError."""
+
+    async def pending_inputs(self, owner_id: str, session_id: str) -> list[Input]:
+        """The messages that wait, in the order they will be taken. Raises SessionNotFoundError."""
 
     async def snapshot(self, owner_id: str, session_id: str) -> SessionSnapshot:
         """All of it as of one moment. Raises SessionNotFoundError."""

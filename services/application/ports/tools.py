@@ -18,6 +18,16 @@ class ToolCatalog(Protocol):
         """All of them, by name."""
 
 
+class Patterns(Protocol):
+    """Regular expressions from strangers, in linear time. Callable from any thread."""
+
+    def flaw_of(self, pattern: str) -> str | None:
+        """What is wrong with a pattern, in words for its author; None if texts can be matched by it."""
+
+    def matches(self, pattern: str, text: str) -> bool:
+        """Whether the whole text matches; a flawed pattern matches nothing."""
+
+
 class SchemaValidator(Protocol):
     """JSON Schema, as far as tools need it. Pure, bounded in time, callable from any thread."""
 

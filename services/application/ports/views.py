@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from services.domain.agent_context import AgentContext
 from services.domain.approval import Approval
+from services.domain.input import Input, InputState
 from services.domain.model_exchange import Usage
 from services.domain.session import Session, SessionState
 from services.domain.tool import ClientTool
@@ -68,6 +69,15 @@ class ApprovalView:
 
 
 @dataclass(frozen=True, slots=True)
+class InputProgress:
+    """What has become of an input: its turn (empty: none yet), and where its stream ends (None: not yet)."""
+
+    state: InputState
+    turn_id: str
+    ends_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class SessionSnapshot:
     """Everything a client needs to draw a session, as of one number of its log; approvals come without `display`."""
 
@@ -78,6 +88,7 @@ class SessionSnapshot:
     draft_reasoning: str
     open_calls: tuple[ToolCall, ...]
     pending_approvals: tuple[Approval, ...]
+    pending_inputs: tuple[Input, ...]
     as_of_sequence: int
 
 

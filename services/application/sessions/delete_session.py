@@ -7,7 +7,7 @@ from services.application.ports import Principal, SessionStore
 from services.application.turns.running_turns import RunningTurns
 from services.application.turns.settling import resolve
 from services.domain.approval import ApprovalState
-from services.domain.session_change import HeadMove, Removal, SessionChange
+from services.domain.session_change import Removal, SessionChange
 from services.domain.session_events import SessionDeleted, TurnCancelled
 from services.domain.turn import CancelCause
 
@@ -32,7 +32,6 @@ class DeleteSession:
                 change.append(ended, turn_id=change.turn.id)
             change.append(SessionDeleted())
             change.removal = Removal.SESSION
-            change.head_move = HeadMove.FENCE
             session_keys.append(change.session.key)
 
         key = key_for(principal, "DeleteSession", request_id, session_id=session_id)

@@ -8,19 +8,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 from services.application.turns.batch_order import go_on
+from services.application.turns.budget import MAX_REPEATS, with_call
 from services.application.turns.call_policy import Judgement
+from services.application.turns.runtime_tools import ask_question, switch_mode
 from services.application.turns.settling import settle, settle_all
+from services.application.turns.turn_flow import end_turn, fail_turn
 from services.application.turns.turn_limits import TurnLimits
-from services.application.turns.turn_state import (
-    attempt_of,
-    end_turn,
-    fail_turn,
-    keep_partial_text,
-    running_turn,
-)
-from services.domain.agent_context import SwitchSource
+from services.application.turns.turn_state import attempt_of, keep_partial_text, running_turn
 from services.domain.approval import Approval, Decision
-from services.domain.errors import ErrorReason, SameAgentError, SwitchLimitError
+from services.domain.errors import ErrorReason
 from services.domain.ids import new_id
 from services.domain.message import Message, MessageToolCall, Role
 from services.domain.model_exchange import FinishReason, ModelAnswer, ModelError
@@ -28,13 +24,17 @@ from services.domain.policies.approval_display import display_of
 from services.domain.policies.arguments import arguments_hash
 from services.domain.policies.tool_ordering import CallOutcome
 from services.domain.session_change import SessionChange
-from services.domain.session_events import ApprovalRequested, FollowupAsked, TurnCompleted, UsageReported
+from services.domain.session_events import ApprovalRequested, TurnCompleted, UsageReported
 from services.domain.tool import ASK_FOLLOWUP_QUESTION, SWITCH_MODE
 from services.domain.tool_call import ToolCall, ToolCallState, ToolResultSource
-from services.domain.turn import Followup, FollowupOption, Turn, TurnFailure, TurnState
+from services.domain.turn import Followup, Turn, TurnFailure, TurnState
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]")
 _MAX_CALL_ID = 128  # characters; a longer one fits neither our storage nor any provider's rules
+_IN_VAIN = (
+    f"you have made this very call {MAX_REPEATS} times and nothing has changed since; use what it gave you,"
+    " or do something else"
+)
 _FILTERED = "the provider's content filter stopped the answer"
 
 POLICY_VERSION = "1"
@@ -46,7 +46,7 @@ def take_answer(
 ) -> None:
     """The model has answered; `judgements` are those on its calls, in their order."""
     turn = running_turn(change)
-    turn = replace(turn, usage=turn.usage + answer.usage)
+    turn = turn.having_used(turn.agent, usage=answer.usage)
     calls = _with_own_ids(answer.tool_calls, turn, change.loaded.known_calls)
     message_id = attempt_of(turn).message_id
     if answer.text.strip() or calls:
@@ -105,9 +105,9 @@ def _with_own_ids(
     used = set(taken)
     result = []
     for position, call in enumerate(calls):
-        call_id = call.id
-        if not call_id or len(call_id) > _MAX_CALL_ID or call_id in used:
-            call_id = f"{call_id_prefix(turn)}_{position}"
+        call_id, number = call.id, position
+        while not call_id or len(call_id) > _MAX_CALL_ID or call_id in used:
+            call_id, number = f"{call_id_prefix(turn)}_{number}", number + 1
         used.add(call_id)
         result.append(replace(call, id=call_id, name=_NOT_IN_A_NAME.sub("_", call.name)[:64] or "_"))
     return tuple(result)
@@ -125,7 +125,7 @@ def _take_calls(
     judgements: Sequence[Judgement],
     limits: TurnLimits,
 ) -> None:
-    turn = replace(turn, tool_calls=turn.tool_calls + len(calls))
+    turn = turn.having_used(turn.agent, tool_calls=len(calls))
     if turn.tool_calls > limits.tool_calls:
         exceeded = f"the turn reached its limit of {limits.tool_calls} tool calls"
         _refuse_all(change, turn, calls, f"not run: {exceeded}")
@@ -133,24 +133,29 @@ def _take_calls(
         return
     batch_id = new_id("batch")
     followup: Followup | None = None
+    exceeded = ""
     for position, (call, judgement) in enumerate(zip(calls, judgements, strict=True)):
         record = _record(change, turn, call, batch_id, position)
-        if judgement.refusal is not None:
-            settle(change, record, f"not run: {judgement.refusal}", CallOutcome.FAILED, ToolResultSource.RUNTIME)
-        elif call.name == SWITCH_MODE:
-            turn = _switch_mode(change, turn, record, judgement, limits)
-        elif call.name == ASK_FOLLOWUP_QUESTION:
-            followup = _ask(change, record, judgement, followup, limits)
+        turn, in_vain = with_call(turn, call.name, judgement.arguments)
+        if judgement.refusal is not None or in_vain:
+            why = judgement.refusal or _IN_VAIN
+            settle(change, record, f"not run: {why}", CallOutcome.FAILED, ToolResultSource.RUNTIME)
         elif judgement.approval_reason is not None:
             _hold(change, record, judgement, limits)
+        elif call.name == SWITCH_MODE and turn.agent_switches < limits.agent_switches:
+            turn = switch_mode(change, turn, record, judgement.arguments)
+        elif call.name == SWITCH_MODE:
+            exceeded = f"the turn reached its limit of {limits.agent_switches} agent switches"
+            change.tool_calls[call.id] = record
+        elif call.name == ASK_FOLLOWUP_QUESTION:
+            followup = ask_question(change, record, judgement.arguments, followup, limits)
         else:
-            change.tool_calls[call.id] = replace(record, state=ToolCallState.WAITING)
-    if turn.agent_switches > limits.agent_switches:
-        exceeded = f"the turn reached its limit of {limits.agent_switches} agent switches"
+            change.tool_calls[call.id] = record
+    if exceeded:
         settle_all(change, turn, f"not run: {exceeded}")
         fail_turn(change, turn, TurnFailure(ErrorReason.BUDGET_EXHAUSTED, exceeded))
-        return
-    go_on(change, turn, limits, followup=followup)
+    else:
+        go_on(change, turn, limits, followup=followup)
 
 
 def _record(change: SessionChange, turn: Turn, call: MessageToolCall, batch_id: str, position: int) -> ToolCall:
@@ -175,40 +180,6 @@ def _refuse_all(change: SessionChange, turn: Turn, calls: Sequence[MessageToolCa
     for position, call in enumerate(calls):
         record = _record(change, turn, call, batch_id, position)
         settle(change, record, why, CallOutcome.NOT_RUN, ToolResultSource.RUNTIME)
-
-
-def _switch_mode(change: SessionChange, turn: Turn, record: ToolCall, judgement: Judgement, limits: TurnLimits) -> Turn:
-    """Hands the session over, from the next model call on; what cannot be is an error the model can answer to."""
-    mode, reason = str(judgement.arguments["mode"]), str(judgement.arguments.get("reason", ""))
-    try:
-        change.switch_agent(mode, reason=reason[:500], source=SwitchSource.AGENT, requested_by=turn.principal)
-    except (SameAgentError, SwitchLimitError) as error:
-        settle(change, record, f"not switched: {error.message}", CallOutcome.FAILED, ToolResultSource.RUNTIME)
-        return turn
-    settle(change, record, f"the session is in mode {mode} now", CallOutcome.SUCCEEDED, ToolResultSource.RUNTIME)
-    return replace(turn, agent_switches=turn.agent_switches + 1)
-
-
-def _ask(
-    change: SessionChange, record: ToolCall, judgement: Judgement, open_one: Followup | None, limits: TurnLimits
-) -> Followup:
-    if open_one is not None:
-        why = "not asked: one question at a time; ask again after the answer"
-        settle(change, record, why, CallOutcome.FAILED, ToolResultSource.RUNTIME)
-        return open_one
-    suggestions = judgement.arguments.get("suggestions")
-    texts = [str(text) for text in suggestions] if isinstance(suggestions, list) else []
-    followup = Followup(
-        id=new_id("followup"),
-        tool_call_id=record.id,
-        question=str(judgement.arguments["question"]),
-        options=tuple(FollowupOption(f"option_{number}", text) for number, text in enumerate(texts, start=1)),
-        free_text_allowed=True,
-        expire_time=change.loaded.deadline_now + timedelta(seconds=limits.followup_wait),
-    )
-    change.tool_calls[record.id] = replace(record, state=ToolCallState.ASKING)
-    change.append(FollowupAsked(followup), turn_id=record.turn_id)
-    return followup
 
 
 def _hold(change: SessionChange, record: ToolCall, judgement: Judgement, limits: TurnLimits) -> None:

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from services.application.turns.budget import may_call_model, may_order_calls
+from services.application.turns.runtime_tools import storable
 from services.application.turns.settling import settle, settle_all, withdraw_approval
+from services.application.turns.turn_flow import call_model_again, end_turn
 from services.application.turns.turn_limits import TurnLimits
-from services.application.turns.turn_state import end_turn, pause_turn, reserve_model_call
+from services.application.turns.turn_state import pause_turn
 from services.domain.model_exchange import FinishReason
 from services.domain.policies.tool_ordering import CallKind, CallOutcome, CallPlan, order_calls, plan_call
-from services.domain.session_change import HeadMove, SessionChange
+from services.domain.session_change import SessionChange
 from services.domain.session_events import (
     ExecutionMode,
     RequestedToolCall,
@@ -43,13 +46,19 @@ def go_on(
 ) -> None:
     """Takes the turn as far as its calls allow: orders, pauses, completes, or has the model called again.
 
-    `followup` is the question that is open, `cause` what ended the pause of a turn that was waiting.
+    `followup` is the question that is open, `cause` what ended the pause of a turn that was waiting. Where one of the
+    caller's limits is reached it pauses before the next call.
     """
-    _order(change, limits)
-    if any(call.state in _REASONS for call in change.batch):
-        pause_turn(change, turn, _wait(change, followup))
+    blocked = not may_order_calls(turn) and any(_is_to_be_ordered(call) for call in change.batch)
+    if not blocked:
+        _order(change, limits)
+    if blocked or any(call.state in _REASONS for call in change.batch):
+        pause_turn(change, turn, _wait(change, followup, for_budget=blocked))
     elif not _complete(change, turn):
-        _call_model_again(change, turn, limits, cause)
+        if may_call_model(change, turn):
+            _call_model_again(change, turn, limits, cause)
+        else:
+            pause_turn(change, turn, _wait(change, None, for_budget=True))
 
 
 def _order(change: SessionChange, limits: TurnLimits) -> None:
@@ -86,7 +95,7 @@ def _requested(calls: Sequence[ToolCall]) -> ToolCallsRequested:
 def _plan_of(call: ToolCall) -> CallPlan:
     try:
         arguments = json.loads(call.arguments_json)
-    except ValueError:
+    except (ValueError, RecursionError):
         arguments = None
     if not isinstance(arguments, dict):
         # Refused for what it says; it still is a write that did not happen, at a place nobody can know.
@@ -98,10 +107,14 @@ def _outcome_of(call: ToolCall) -> CallOutcome | None:
     return CallOutcome.OPEN if call.state in (ToolCallState.OPEN, ToolCallState.ASKING) else call.outcome
 
 
-def _wait(change: SessionChange, followup: Followup | None) -> Wait:
+def _is_to_be_ordered(call: ToolCall) -> bool:
+    return call.state is ToolCallState.WAITING and call.name != ATTEMPT_COMPLETION
+
+
+def _wait(change: SessionChange, followup: Followup | None, *, for_budget: bool) -> Wait:
     waiting = [call for call in change.batch if call.state in _REASONS]
     approvals = change.pending_approvals
-    reasons = {_REASONS[call.state] for call in waiting}
+    reasons = {_REASONS[call.state] for call in waiting} | ({WaitingFor.BUDGET} if for_budget else set())
     ends: list[datetime | None] = [call.expire_time for call in waiting]
     ends += [approval.expire_time for approval in approvals]
     ends.append(followup.expire_time if followup else None)
@@ -124,7 +137,7 @@ def _complete(change: SessionChange, turn: Turn) -> bool:
         why = "not taken: look at the other results of your answer first, then declare completion by itself"
         settle(change, declared, why, CallOutcome.NOT_RUN, ToolResultSource.RUNTIME)
         return False
-    result = str(json.loads(declared.arguments_json)["result"])
+    result = storable(json.loads(declared.arguments_json)["result"])
     settle(change, declared, "the result was shown to the user", CallOutcome.SUCCEEDED, ToolResultSource.RUNTIME)
     change.append(
         TurnCompleted(FinishReason.ATTEMPT_COMPLETION, result, declared.message_id, turn.usage), turn_id=turn.id
@@ -146,6 +159,5 @@ def _is_waiting(call: ToolCall) -> bool:
 
 def _call_model_again(change: SessionChange, turn: Turn, limits: TurnLimits, cause: TurnResumeCause | None) -> None:
     settle_all(change, turn, "not run")  # nothing waits any more; a guard, so that no answer can leave a pair open
-    if reserve_model_call(change, turn, limits) and cause is not None and change.turn is not None:
+    if call_model_again(change, turn, limits) and cause is not None and change.turn is not None:
         change.append(TurnResumed(change.turn.agent, cause), turn_id=turn.id)
-        change.head_move = HeadMove.CLAIM

@@ -14,7 +14,9 @@ from services.domain.policies.approval_rules import (
     ApprovalEffect,
     ApprovalRule,
     ApprovalRuling,
+    Matches,
     decide,
+    matches_nothing,
 )
 from services.domain.policies.arguments import ArgumentsError, parse_arguments
 from services.domain.policies.file_rules import path_arguments, refusal_of_path, refusal_of_write
@@ -31,7 +33,6 @@ class Judgement:
 
     refusal: str | None = None
     arguments: Mapping[str, object] = field(default_factory=dict)
-    executor: ToolExecutor = ToolExecutor.CLIENT
     approval_reason: str | None = None
     approval_rule_id: str = ""
 
@@ -48,11 +49,13 @@ class CallPolicy:
         schemas: SchemaValidator,
         agents: AgentCatalog,
         rules: Sequence[ApprovalRule] = (),
+        matches: Matches = matches_nothing,
     ) -> None:
         self._tools = tools
         self._schemas = schemas
         self._agents = agents
         self._rules = tuple(rules)
+        self._matches = matches
 
     def offered(self, agent: AgentDefinition, client_tools: Sequence[ClientTool]) -> tuple[Tool, ...]:
         """The tools an agent is offered in a session: its own, then those of the client that it may use."""
@@ -92,11 +95,12 @@ class CallPolicy:
             arguments,
             client_tools={each.name for each in client_tools},
             read_only_client_tools={each.name for each in client_tools if each.read_only},
+            matches=self._matches,
         )
         if ruling.effect is ApprovalEffect.DENY:
             return Judgement(_denied(ruling), arguments)
         reason = _reason(tool.name, ruling) if ruling.effect is ApprovalEffect.ASK else None
-        return Judgement(None, arguments, tool.executor, reason, ruling.rule_id or "")
+        return Judgement(None, arguments, reason, ruling.rule_id or "")
 
     def _refusal_of_mode(self, tool: str, arguments: Mapping[str, object]) -> str | None:
         """Why a hand-over cannot happen: nobody of that name, or one who answers nobody."""

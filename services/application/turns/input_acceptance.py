@@ -11,7 +11,7 @@ from services.application.turns.inputs.accepted_input import AcceptedInput, Send
 from services.application.turns.running_turns import RunningTurns
 from services.application.turns.turn_limits import TurnLimits
 from services.application.uninterrupted import uninterrupted
-from services.domain.input import InputContent, UserMessage
+from services.domain.input import Disposition, InputContent, UserMessage
 from services.domain.session_change import SessionChange
 
 
@@ -38,6 +38,7 @@ class InputAcceptance:
         *,
         session_id: str,
         content: InputContent,
+        expected_turn_id: str = "",
         request_id: str,
         key: IdempotencyKey | None,
         correlation_id: str,
@@ -49,7 +50,7 @@ class InputAcceptance:
         """
         if isinstance(content, UserMessage) and content.agent is not None:
             self._agents.get(content.agent)
-        sender = Sender(request_id, principal.name)
+        sender = Sender(request_id, principal.name, expected_turn_id)
 
         def decide(change: SessionChange) -> None:
             accepted = accept(change, content, sender, self._policy, self._limits)
@@ -73,10 +74,10 @@ class InputAcceptance:
 
 def remembered(session_key: int, accepted: AcceptedInput) -> str:
     """An accepted input as it is remembered under its request id."""
-    return json.dumps([session_key, accepted.input_id, accepted.turn_id, accepted.sequence])
+    return json.dumps([session_key, accepted.input_id, accepted.turn_id, accepted.sequence, accepted.disposition])
 
 
 def recalled(outcome: str) -> tuple[int, AcceptedInput]:
     """The session's key and the input that `remembered` wrote."""
-    session_key, input_id, turn_id, sequence = json.loads(outcome)
-    return session_key, AcceptedInput(input_id, turn_id, sequence)
+    session_key, input_id, turn_id, sequence, disposition = json.loads(outcome)
+    return session_key, AcceptedInput(input_id, turn_id, sequence, Disposition(disposition))

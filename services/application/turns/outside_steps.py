@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from services.application.turns.batch_order import go_on
 from services.application.turns.settling import resolve, settle, settle_all
+from services.application.turns.turn_flow import end_turn, fail_turn
 from services.application.turns.turn_limits import TurnLimits
-from services.application.turns.turn_state import active_turn, attempt_of, end_turn, fail_turn, keep_partial_text
+from services.application.turns.turn_state import active_turn, attempt_of, keep_partial_text
 from services.domain.approval import ApprovalState
 from services.domain.errors import ErrorReason
 from services.domain.ids import new_id
 from services.domain.policies.tool_ordering import CallOutcome
-from services.domain.session_change import HeadMove, SessionChange
+from services.domain.session_change import SessionChange
 from services.domain.session_events import AttemptRestarted, AttemptRestartReason, TurnCancelled
 from services.domain.tool_call import ToolResultSource
 from services.domain.turn import Attempt, CancelCause, TurnFailure, TurnResumeCause, TurnState
@@ -29,7 +30,6 @@ def cancel_turn(change: SessionChange, *, cause: CancelCause, cancelled_by: str)
     settle_all(change, turn, "not run: the turn was cancelled")
     change.append(TurnCancelled(cause, cancelled_by), turn_id=turn.id)
     end_turn(change, replace(turn, state=TurnState.CANCELLED, cancel_cause=cause, cancelled_by=cancelled_by))
-    change.head_move = HeadMove.FENCE
 
 
 def fail_internally(change: SessionChange) -> None:
@@ -38,7 +38,6 @@ def fail_internally(change: SessionChange) -> None:
     keep_partial_text(change, turn, change.loaded.draft_text)
     settle_all(change, turn, "not run: the turn failed")
     fail_turn(change, turn, TurnFailure(ErrorReason.INTERNAL, "internal error", resumable=True))
-    change.head_move = HeadMove.FENCE
 
 
 def expire_waits(change: SessionChange, limits: TurnLimits) -> None:
@@ -82,4 +81,3 @@ def recover_turn(change: SessionChange, *, unattended: bool = False) -> None:
     again = Attempt(lost.number + 1, new_id("msg"))
     change.append(AttemptRestarted(lost.message_id, again.number, AttemptRestartReason.RECOVERY), turn_id=turn.id)
     change.turn = replace(turn, attempt=again)
-    change.head_move = HeadMove.CLAIM

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from services.application.turns.answer_steps import call_id_prefix
+from services.application.turns.turn_flow import call_model_again, fail_turn
 from services.application.turns.turn_limits import TurnLimits
-from services.application.turns.turn_state import attempt_of, fail_turn, reserve_model_call, running_turn
+from services.application.turns.turn_state import attempt_of, running_turn
 from services.domain.agent import AGENTS_PLACEHOLDER, AgentDefinition
 from services.domain.agent_context import SwitchSource
 from services.domain.errors import SwitchLimitError
@@ -53,8 +54,11 @@ def take_route(change: SessionChange, route: Route, asked: ModelAnswer | None, l
     A session whose agent somebody has changed meanwhile keeps that one.
     """
     turn = running_turn(change)
+    # The router's own question is not what the caller's limit is about.
+    base = replace(turn.counted_from, model_calls=turn.counted_from.model_calls + 1)
+    turn = replace(turn, counted_from=base)
     if asked is not None:
-        turn = replace(turn, usage=turn.usage + asked.usage)
+        turn = turn.having_used(turn.agent, usage=asked.usage)
         change.append(UsageReported(asked.usage, asked.model), turn_id=turn.id)
     if change.context.current_agent == turn.agent:
         try:
@@ -68,7 +72,7 @@ def take_route(change: SessionChange, route: Route, asked: ModelAnswer | None, l
         except SwitchLimitError as error:
             fail_turn(change, turn, TurnFailure(error.reason, error.message))
             return
-    reserve_model_call(change, turn, limits)
+    call_model_again(change, turn, limits)
 
 
 def routing_request(turn: Turn, router: AgentDefinition, agents: Sequence[AgentDefinition], text: str) -> ModelRequest:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from services.application.ports import Claim, Committed, SessionStore
 from services.application.turns.outside_steps import fail_internally
-from services.application.turns.turn_runner import TurnRunner
+from services.application.turns.turn_runner import TurnFaultError, TurnRunner
 from services.domain.errors import RuntimeServiceError
 from services.domain.session_change import Lookup, SessionChange
 from services.domain.turn import Turn
@@ -76,9 +76,10 @@ class RunningTurns:
     async def _run(self, claim: Claim, turn: Turn) -> None:
         try:
             await self._runner.run(claim, turn)
-        except Exception:
-            logger.exception("a turn failed", extra={"turn_id": turn.id})
-            await self._give_up(claim, turn)
+        except Exception as error:
+            failed = error.turn if isinstance(error, TurnFaultError) else turn
+            logger.exception("a turn failed", extra={"turn_id": failed.id})
+            await self._give_up(claim, failed)
 
     async def _give_up(self, claim: Claim, turn: Turn) -> None:
         """A fault of ours ends the turn, as a command: the owner's own way to write may be what is broken."""
@@ -88,13 +89,15 @@ class RunningTurns:
                 fail_internally(change)
 
         try:
-            await self._store.change(
+            committed = await self._store.change(
                 claim.owner_id,
                 claim.session_id,
                 decide,
                 correlation_id=turn.correlation_id,
                 lookup=Lookup(draft_text=True),
             )
+            self._ended(claim)
+            self.start_claimed(committed)  # the message that waited next
         except RuntimeServiceError as error:
             logger.error("a failed turn could not be ended: %s", error.reason, extra={"turn_id": turn.id})
 

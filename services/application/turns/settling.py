@@ -66,9 +66,11 @@ def withdraw_approval(change: SessionChange, call: ToolCall, state: ApprovalStat
             resolve(change, approval, state)
 
 
-def settle_all(change: SessionChange, turn: Turn, why: str) -> None:
+def settle_all(
+    change: SessionChange, turn: Turn, why: str, approvals_end: ApprovalState = ApprovalState.CANCELLED
+) -> None:
     """Gives every call that still waits the result that it did not run; the turn is about to end (G7)."""
     for call in change.batch:
         if call.turn_id == turn.id and call.state is not ToolCallState.SETTLED:
-            withdraw_approval(change, call)
+            withdraw_approval(change, call, approvals_end)
             settle(change, call, why, CallOutcome.NOT_RUN, ToolResultSource.SETTLED)

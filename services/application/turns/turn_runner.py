@@ -52,6 +52,14 @@ T = TypeVar("T")
 _RETRY_DELAY = 0.5  # seconds, with as much again at random
 
 
+class TurnFaultError(Exception):
+    """Something of ours went wrong in this turn; the cause says what."""
+
+    def __init__(self, turn: Turn) -> None:
+        super().__init__(turn.id)
+        self.turn = turn
+
+
 class TurnRunner:
     """Runs turns; one call of `run` per claim, any number at once. Holds no connection while the model talks."""
 
@@ -76,19 +84,23 @@ class TurnRunner:
         self._limits = limits
 
     async def run(self, claim: Claim, turn: Turn) -> None:
-        """Drives the turn until it ends, waits, or is taken away; returns then.
+        """Drives the turn, and those that follow it at once, until it ends, waits, or is taken away; returns then.
 
         Cancelling stops it at once: the model's request is closed, what was not yet durable is dropped, nothing is
         written. While the database is away or full it waits and tries again: the lease decides how long, not this
-        loop.
+        loop. Raises TurnFaultError for a fault of ours.
         """
         self._writer.open(claim)
+        current = turn
         try:
-            current: Turn | None = turn
-            while current is not None and current.state is TurnState.RUNNING:
-                current = await self._next_step(claim, current)
+            following: Turn | None = turn
+            while following is not None and following.state is TurnState.RUNNING:
+                current = following
+                following = await self._next_step(claim, current)
         except FencedError:
-            logger.info("the turn was taken over or ended from outside", extra={"turn_id": turn.id})
+            logger.info("the turn was taken over or ended from outside", extra={"turn_id": current.id})
+        except Exception as error:
+            raise TurnFaultError(current) from error
         finally:
             self._writer.close(claim)
 
@@ -145,8 +157,7 @@ class TurnRunner:
         def step() -> Awaitable[Committed]:
             return self._store.step(claim, decide, correlation_id=turn.correlation_id, lookup=lookup)
 
-        committed = await _persistently(turn, step)
-        return committed.session.turn if committed.session else None
+        return (await _persistently(turn, step)).present().turn
 
     async def _ask_model(
         self, claim: Claim, turn: Turn, request: ModelRequest, said: Callable[[str], None]

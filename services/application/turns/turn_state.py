@@ -1,17 +1,14 @@
-"""The small moves every turn function is made of: the next model call, a pause, an end."""
+"""The small moves every turn function is made of: looking at the turn, pausing it, keeping what it has said."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
 
-from services.application.turns.turn_limits import TurnLimits
-from services.domain.errors import ErrorReason
-from services.domain.ids import new_id
 from services.domain.message import Message, Role
-from services.domain.session_change import HeadMove, SessionChange
-from services.domain.session_events import TurnFailed, TurnPaused
-from services.domain.turn import Attempt, Turn, TurnFailure, TurnState, Wait
+from services.domain.session_change import SessionChange
+from services.domain.session_events import TurnPaused
+from services.domain.turn import Attempt, Turn, TurnState, Wait
 
 
 def active_turn(change: SessionChange) -> Turn:
@@ -35,30 +32,9 @@ def attempt_of(turn: Turn) -> Attempt:
     return turn.attempt
 
 
-def reserve_model_call(change: SessionChange, turn: Turn, limits: TurnLimits) -> bool:
-    """Makes the turn RUNNING with its next model call, counted before it is made and by whoever is the session's agent.
-
-    Fails the turn instead, and returns False, when a limit does not allow it.
-    """
-    exceeded = _exceeded(turn, limits, change.now)
-    if exceeded is not None:
-        fail_turn(change, turn, TurnFailure(ErrorReason.BUDGET_EXHAUSTED, exceeded))
-        return False
-    change.turn = replace(
-        turn,
-        state=TurnState.RUNNING,
-        agent=change.context.current_agent,
-        attempt=Attempt(1, new_id("msg")),
-        model_calls=turn.model_calls + 1,
-        wait=None,
-        work_start_time=turn.work_start_time or change.now,
-    )
-    return True
-
-
 def pause_turn(change: SessionChange, turn: Turn, wait: Wait) -> None:
     """Only a client or a person can take the turn further: nobody runs it, and waiting costs nothing."""
-    change.turn = replace(_stopped(turn, change.now), state=TurnState.PAUSED, wait=wait)
+    change.turn = replace(stopped(turn, change.now), state=TurnState.PAUSED, wait=wait)
     change.append(
         TurnPaused(
             waiting_for=wait.reasons,
@@ -69,19 +45,6 @@ def pause_turn(change: SessionChange, turn: Turn, wait: Wait) -> None:
         ),
         turn_id=turn.id,
     )
-    change.head_move = HeadMove.RELEASE
-
-
-def end_turn(change: SessionChange, turn: Turn) -> None:
-    """The turn is over, in the state it is given with; its terminal event is already appended."""
-    change.turn = replace(_stopped(turn, change.now), end_time=change.now, wait=None)
-    change.head_move = HeadMove.RELEASE
-
-
-def fail_turn(change: SessionChange, turn: Turn, failure: TurnFailure) -> None:
-    """The turn ends without an answer; its open calls are settled already."""
-    change.append(TurnFailed(failure.reason, failure.message, failure.retry_delay, failure.resumable), turn_id=turn.id)
-    end_turn(change, replace(turn, state=TurnState.FAILED, failure=failure))
 
 
 def keep_partial_text(change: SessionChange, turn: Turn, text: str) -> None:
@@ -100,18 +63,12 @@ def keep_partial_text(change: SessionChange, turn: Turn, text: str) -> None:
         )
 
 
-def _stopped(turn: Turn, now: datetime) -> Turn:
-    return replace(turn, attempt=None, running_time=_running_time(turn, now), work_start_time=None)
+def stopped(turn: Turn, now: datetime) -> Turn:
+    """The turn as nobody works on it any more."""
+    return replace(turn, attempt=None, running_time=running_time(turn, now), work_start_time=None)
 
 
-def _running_time(turn: Turn, now: datetime) -> float:
+def running_time(turn: Turn, now: datetime) -> float:
+    """Seconds of work so far; waiting does not count."""
     working = (now - turn.work_start_time).total_seconds() if turn.work_start_time is not None else 0.0
     return turn.running_time + max(working, 0.0)
-
-
-def _exceeded(turn: Turn, limits: TurnLimits, now: datetime) -> str | None:
-    if turn.model_calls >= limits.model_calls:
-        return f"the turn reached its limit of {limits.model_calls} model calls"
-    if _running_time(turn, now) >= limits.running_time:
-        return f"the turn reached its limit of {limits.running_time:g} s of running time"
-    return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import TypeGuard
 
@@ -28,6 +29,7 @@ class ConditionOperator(StrEnum):
     GT = "GT"
     LT = "LT"
     CONTAINS = "CONTAINS"
+    MATCHES = "MATCHES"
 
 
 class RuleScope(StrEnum):
@@ -44,6 +46,15 @@ class RuleOrigin(StrEnum):
     CONFIG = "CONFIG"
     RPC = "RPC"
     REMEMBERED = "REMEMBERED"
+
+
+Matches = Callable[[str, str], bool]
+"""Whether a whole text matches a pattern, in time linear in the text."""
+
+
+def matches_nothing(_pattern: str, _text: str) -> bool:
+    """For whoever has no patterns: a condition that nobody can judge does not hold."""
+    return False
 
 
 # Only the operator's configuration may let these run unasked.
@@ -69,8 +80,9 @@ _TOOL = re.compile(r"[A-Za-z0-9_-]{0,64}\*?")
 class Condition:
     """A test of one argument: a name, or names with dots that lead into objects; `value` is any JSON value.
 
-    EQ compares JSON values (numbers by value, `true` is no number), GT and LT numbers, CONTAINS looks for text in text
-    or for an element in a list. A missing argument, or one of another type, makes it false.
+    EQ compares JSON values (numbers by value, `true` is no number), GT and LT numbers, CONTAINS looks for text in
+    text or for an element in a list, MATCHES has the whole text match a pattern. A missing argument, or one of
+    another type, makes it false.
     """
 
     argument: str
@@ -93,6 +105,9 @@ class ApprovalRule:
     conditions: tuple[Condition, ...] = ()
     priority: int = 0
     description: str = ""
+    session_id: str = ""
+    created_by: str = ""
+    create_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +132,7 @@ def decide(
     *,
     read_only_client_tools: Collection[str],
     client_tools: Collection[str],
+    matches: Matches = matches_nothing,
 ) -> ApprovalRuling:
     """The decision on a call, from the rules that apply to its session, oldest first.
 
@@ -131,7 +147,7 @@ def decide(
     for name, path, _ in path_arguments(tool, arguments):
         if isinstance(arguments.get(name), str):
             compared[name] = normalised_path(path)
-    counting = [rule for rule in rules if _counts(rule, tool) and _matches(rule, tool, compared)]
+    counting = [rule for rule in rules if _counts(rule, tool) and _fits(rule, tool, compared, matches)]
     for effect in _STRONGEST_FIRST:
         candidates = [rule for rule in counting if rule.effect is effect]
         if candidates:
@@ -171,9 +187,9 @@ def _counts(rule: ApprovalRule, tool: str) -> bool:
     return not (tool in ALWAYS_ASK and rule.effect is ApprovalEffect.ALLOW and rule.origin is not RuleOrigin.CONFIG)
 
 
-def _matches(rule: ApprovalRule, tool: str, arguments: Mapping[str, object]) -> bool:
+def _fits(rule: ApprovalRule, tool: str, arguments: Mapping[str, object], matches: Matches) -> bool:
     is_for_tool = tool.startswith(rule.tool[:-1]) if rule.tool.endswith("*") else tool == rule.tool
-    return is_for_tool and all(_holds(condition, arguments) for condition in rule.conditions)
+    return is_for_tool and all(_holds(condition, arguments, matches) for condition in rule.conditions)
 
 
 def _default(tool: str, is_read_only: bool) -> ApprovalEffect:
@@ -181,7 +197,7 @@ def _default(tool: str, is_read_only: bool) -> ApprovalEffect:
     return _DEFAULTS.get(tool, ApprovalEffect.ALLOW if is_read_only else ApprovalEffect.ASK)
 
 
-def _holds(condition: Condition, arguments: Mapping[str, object]) -> bool:
+def _holds(condition: Condition, arguments: Mapping[str, object], matches: Matches) -> bool:
     actual: object = arguments
     for name in condition.argument.split("."):
         if not isinstance(actual, Mapping) or name not in actual:
@@ -199,6 +215,8 @@ def _holds(condition: Condition, arguments: Mapping[str, object]) -> bool:
             if isinstance(actual, str):
                 return isinstance(expected, str) and expected in actual
             return isinstance(actual, list) and any(_same(item, expected) for item in actual)
+        case ConditionOperator.MATCHES:
+            return isinstance(actual, str) and isinstance(expected, str) and matches(expected, actual)
 
 
 def _same(one: object, other: object) -> bool:
@@ -224,7 +242,7 @@ def _problem_of(condition: Condition) -> str | None:
         case ConditionOperator.GT | ConditionOperator.LT:
             if not _is_number(value) or (isinstance(value, float) and not math.isfinite(value)):
                 return "the value must be a number"
-        case ConditionOperator.CONTAINS:
+        case ConditionOperator.CONTAINS | ConditionOperator.MATCHES:
             if not isinstance(value, str) or not value:
                 return "the value must be a text that is not empty"
         case ConditionOperator.EQ:

@@ -32,7 +32,21 @@ def valid_history(messages: Sequence[Message]) -> tuple[Message, ...]:
             called.add(call.id)
             answer = results.get(call.id)
             valid.append(answer if answer is not None else _missing(message, call.id, call.name))
+    if valid and valid[-1].role is Role.ASSISTANT:
+        valid.append(_go_on(valid[-1]))
     return tuple(valid)
+
+
+def _go_on(cut_off: Message) -> Message:
+    """What follows an answer that was cut off when its work is taken up again: providers want somebody else to speak
+    last.
+    """
+    return Message(
+        id=f"{cut_off.id}_go_on",
+        role=Role.USER,
+        content="[The answer above was cut off. Go on with the task from there; do not repeat what was done.]",
+        create_time=cut_off.create_time,
+    )
 
 
 def _with_readable_arguments(message: Message, results: Mapping[str | None, Message]) -> Message:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from redis.asyncio import Redis
@@ -15,7 +16,8 @@ from services.infrastructure.notify.outgoing import Outgoing
 
 logger = logging.getLogger(__name__)
 
-_RETRY_DELAY = 1.0
+_FIRST_DELAY = 0.5
+_LONGEST_DELAY = 10.0
 _NAME_CHECK = 1.0
 
 Hear = Callable[[Sequence[Growth] | None], None]
@@ -39,14 +41,19 @@ class RedisWakeUps:
     async def run(self) -> None:
         """Sends and listens for ever, anew whenever Redis was away."""
         async with self._redis:
+            delay = _FIRST_DELAY
             while True:
+                began = time.monotonic()
                 try:
                     async with asyncio.TaskGroup() as tasks:
                         tasks.create_task(self._listen())
                         tasks.create_task(self._send())
                 except* (OSError, TimeoutError, RedisError) as group:
                     logger.warning("replicas cannot wake each other: %s", type(group.exceptions[0]).__name__)
-                await asyncio.sleep(_RETRY_DELAY)
+                if time.monotonic() - began > _LONGEST_DELAY:
+                    delay = _FIRST_DELAY  # it was there for a while
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, _LONGEST_DELAY)
 
     async def _listen(self) -> None:
         async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:

@@ -12,7 +12,7 @@ from services.domain.model_exchange import Usage
 from services.infrastructure.persistence.paging import page_of
 from services.infrastructure.persistence.rows import switch_from
 from services.infrastructure.persistence.session_reads import locate
-from services.infrastructure.persistence.tables import agent_switches, sessions, turns
+from services.infrastructure.persistence.tables import agent_switches, sessions, turn_agents
 
 
 def read_switches(
@@ -49,27 +49,27 @@ def read_usage(
         worked.append(sessions.c.session_key == locate(connection, owner_id, session_id).session_key)
     switched = list(worked)
     if since is not None:
-        worked.append(turns.c.create_time >= since)
+        worked.append(turn_agents.c.create_time >= since)
         switched.append(agent_switches.c.time >= since)
     if before is not None:
-        worked.append(turns.c.create_time < before)
+        worked.append(turn_agents.c.create_time < before)
         switched.append(agent_switches.c.time < before)
     sums = (
         select(
-            turns.c.agent,
-            func.count(turns.c.session_key.distinct()).label("sessions"),
+            turn_agents.c.agent,
+            func.count(turn_agents.c.session_key.distinct()).label("sessions"),
             func.count().label("turns"),
-            func.sum(turns.c.model_calls).label("model_calls"),
-            func.sum(turns.c.tool_calls).label("tool_calls"),
-            func.sum(turns.c.prompt_tokens).label("prompt_tokens"),
-            func.sum(turns.c.completion_tokens).label("completion_tokens"),
-            func.sum(turns.c.cached_tokens).label("cached_tokens"),
-            func.sum(turns.c.reasoning_tokens).label("reasoning_tokens"),
+            func.sum(turn_agents.c.model_calls).label("model_calls"),
+            func.sum(turn_agents.c.tool_calls).label("tool_calls"),
+            func.sum(turn_agents.c.prompt_tokens).label("prompt_tokens"),
+            func.sum(turn_agents.c.completion_tokens).label("completion_tokens"),
+            func.sum(turn_agents.c.cached_tokens).label("cached_tokens"),
+            func.sum(turn_agents.c.reasoning_tokens).label("reasoning_tokens"),
         )
-        .join(sessions, sessions.c.session_key == turns.c.session_key)
+        .join(sessions, sessions.c.session_key == turn_agents.c.session_key)
         .where(*worked)
-        .group_by(turns.c.agent)
-        .order_by(turns.c.agent)
+        .group_by(turn_agents.c.agent)
+        .order_by(turn_agents.c.agent)
     )
     switches = (
         select(agent_switches.c.to_agent, func.count().label("switches"))

@@ -41,15 +41,15 @@ class PostgresDatabase:
         self._url = url
         self._pooled = pooled
         self._engine = _new_engine(url, pool_size, pooled=pooled)
-        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        # A pooler keeps a connection together for a transaction only; without one, reads do without the round trips.
+        alone: dict[str, Any] = {} if pooled else {"isolation_level": "AUTOCOMMIT"}
+        self._statements = self._engine.execution_options(**alone)
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
         # The log writer and the lease never queue behind callers: a lease lost to a flood would stop every turn.
-        self._reserved = _new_engine(url, _RESERVED_CONNECTIONS, pooled=pooled).execution_options(
-            isolation_level="AUTOCOMMIT"
-        )
+        self._reserved = _new_engine(url, _RESERVED_CONNECTIONS, pooled=pooled).execution_options(**alone)
 
     async def read(self, unit: Unit[T]) -> T:
-        return await self._read(self._autocommit, unit)
+        return await self._read(self._statements, unit)
 
     async def write_statement(self, unit: Unit[T]) -> T:
         return await self._read(self._reserved, unit)
@@ -76,7 +76,7 @@ class PostgresDatabase:
 
     async def _read(self, engine: AsyncEngine, unit: Unit[T]) -> T:
         async def once() -> T:
-            async with engine.connect() as connection:
+            async with engine.begin() as connection:  # no transaction at all in AUTOCOMMIT
                 return await connection.run_sync(unit)
 
         async def run() -> T:

@@ -10,6 +10,7 @@ from datetime import datetime
 from services.application.ports import (
     AgentUsage,
     ApprovalView,
+    InputProgress,
     Page,
     PageKey,
     SessionFilter,
@@ -19,6 +20,7 @@ from services.application.ports import (
 )
 from services.domain.agent_context import AgentSwitch
 from services.domain.approval import Approval, ApprovalState
+from services.domain.input import Input
 from services.domain.message import Message, Role
 from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
@@ -126,8 +128,14 @@ class SqlReadModel:
             lambda c: approval_reads.read_approvals(c, owner_id, session_id, states=states, limit=limit, after=after)
         )
 
-    async def turn_end(self, session_key: int, turn_id: str, after: int) -> int | None:
-        return await self._database.read_snapshot(lambda c: turn_reads.read_turn_end(c, session_key, turn_id, after))
+    async def input_progress(self, session_key: int, input_id: str) -> InputProgress:
+        return await self._database.read_snapshot(lambda c: turn_reads.read_input_progress(c, session_key, input_id))
+
+    async def input(self, owner_id: str, session_id: str, input_id: str) -> Input:
+        return await self._database.read(lambda c: session_reads.read_input(c, owner_id, session_id, input_id))
+
+    async def pending_inputs(self, owner_id: str, session_id: str) -> list[Input]:
+        return await self._database.read(lambda c: session_reads.read_pending(c, owner_id, session_id))
 
     async def snapshot(self, owner_id: str, session_id: str) -> SessionSnapshot:
         return await self._database.read_snapshot(lambda c: snapshot_reads.read_snapshot(c, owner_id, session_id))

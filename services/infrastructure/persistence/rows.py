@@ -149,17 +149,27 @@ def turn_values(turn: Turn) -> Values:
     return {
         "state": turn.state,
         "agent": turn.agent,
-        "model_calls": turn.model_calls,
-        "tool_calls": turn.tool_calls,
-        "prompt_tokens": turn.usage.prompt_tokens,
-        "completion_tokens": turn.usage.completion_tokens,
-        "cached_tokens": turn.usage.cached_tokens,
-        "reasoning_tokens": turn.usage.reasoning_tokens,
         "create_time": turn.create_time,
         "expires_at": turn.wait.expire_time.timestamp() if turn.wait and turn.wait.expire_time else None,
         "compactable_since": turn.end_time.timestamp() if turn.end_time else None,
         "result_text": turn.result_text,
         "body": codec.encode(replace(turn, result_text="")),
+    }
+
+
+def share_values(session_key: int, turn: Turn, agent: str) -> Values:
+    share = turn.shares[agent]
+    return {
+        "session_key": session_key,
+        "turn_id": turn.id,
+        "agent": agent,
+        "create_time": turn.create_time,
+        "model_calls": share.model_calls,
+        "tool_calls": share.tool_calls,
+        "prompt_tokens": share.usage.prompt_tokens,
+        "completion_tokens": share.usage.completion_tokens,
+        "cached_tokens": share.usage.cached_tokens,
+        "reasoning_tokens": share.usage.reasoning_tokens,
     }
 
 

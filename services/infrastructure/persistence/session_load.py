@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, exists, select
 
 from services.application.ports.store import NOTHING_MORE
 from services.domain.approval import Approval, ApprovalState
 from services.domain.errors import SessionNotFoundError
+from services.domain.input import Input, InputState
 from services.domain.session_change import Lookup, SessionAggregate
 from services.domain.session_events import TextDelta
 from services.domain.tool import ClientTool
@@ -33,6 +34,7 @@ from services.infrastructure.persistence.tables import (
     agent_contexts,
     approvals,
     client_tools,
+    inputs,
     replicas,
     session_events,
     session_heads,
@@ -43,6 +45,7 @@ from services.infrastructure.persistence.tables import (
 from services.infrastructure.persistence.watches import watchers_of
 
 ACTIVE = (TurnState.RUNNING, TurnState.PAUSED)
+_IS_PENDING = inputs.c.state == InputState.PENDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ def load(connection: Connection, head: Head, lookup: Lookup = NOTHING_MORE) -> S
             agent_contexts.c.last_switch,
             agent_contexts.c.work,
             turns.c.body.label("turn_body"),
+            exists().where(inputs.c.session_key == sessions.c.session_key, _IS_PENDING).label("has_pending"),
             replicas.c.incarnation.label("living_owner"),
         )
         .join(agent_contexts, agent_contexts.c.session_key == sessions.c.session_key)
@@ -126,6 +130,8 @@ def load(connection: Connection, head: Head, lookup: Lookup = NOTHING_MORE) -> S
         known_calls=_known_calls(connection, key, lookup.call_ids) if lookup.call_ids else {},
         known_approvals=_known_approvals(connection, key, lookup.approval_ids) if lookup.approval_ids else {},
         client_tools=read_client_tools(connection, key) if lookup.client_tools else (),
+        last_turn=_last_turn(connection, key) if lookup.last_turn else None,
+        pending_inputs=read_pending_inputs(connection, key) if row.has_pending else (),
     )
 
 
@@ -165,6 +171,22 @@ def read_pending_approvals(connection: Connection, session_key: int) -> tuple[Ap
         .order_by(tool_calls.c.number)
     )
     return tuple(codec.decode(body, Approval) for body in connection.scalars(statement))
+
+
+def read_pending_inputs(connection: Connection, session_key: int) -> tuple[Input, ...]:
+    """The messages of a session that wait, in the order they came."""
+    statement = (
+        select(inputs.c.body)
+        .where(inputs.c.session_key == session_key, _IS_PENDING)
+        .order_by(inputs.c.accepted_sequence)
+    )
+    return tuple(codec.decode(body, Input) for body in connection.scalars(statement))
+
+
+def _last_turn(connection: Connection, session_key: int) -> Turn | None:
+    newest = select(turns.c.body).where(turns.c.session_key == session_key).order_by(turns.c.number.desc()).limit(1)
+    body = connection.scalar(newest)
+    return codec.decode(body, Turn) if body is not None else None
 
 
 def read_client_tools(connection: Connection, session_key: int) -> tuple[ClientTool, ...]:

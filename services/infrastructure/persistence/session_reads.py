@@ -8,12 +8,20 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tuple_
 
 from services.application.ports import Page, PageKey, SessionFilter, SessionLocation, SessionView
-from services.domain.errors import SessionNotFoundError
+from services.domain.errors import InputNotFoundError, SessionNotFoundError
+from services.domain.input import Input, in_turn
 from services.infrastructure.persistence import codec
 from services.infrastructure.persistence.paging import page_of
 from services.infrastructure.persistence.rows import client_tools_from, context_from, context_with_work, session_from
-from services.infrastructure.persistence.session_load import ACTIVE
-from services.infrastructure.persistence.tables import agent_contexts, client_tools, session_heads, sessions, turns
+from services.infrastructure.persistence.session_load import ACTIVE, read_pending_inputs
+from services.infrastructure.persistence.tables import (
+    agent_contexts,
+    client_tools,
+    inputs,
+    session_heads,
+    sessions,
+    turns,
+)
 
 
 def read_session(connection: Connection, owner_id: str, session_id: str) -> SessionView:
@@ -28,6 +36,21 @@ def read_session(connection: Connection, owner_id: str, session_id: str) -> Sess
     if row is None:
         raise SessionNotFoundError
     return replace(_view_from(row), context=context_with_work(row), client_tools=client_tools_from(row.client_tools))
+
+
+def read_input(connection: Connection, owner_id: str, session_id: str, input_id: str) -> Input:
+    """One accepted input. Raises SessionNotFoundError, InputNotFoundError."""
+    location = locate(connection, owner_id, session_id)
+    statement = select(inputs.c.body).where(inputs.c.session_key == location.session_key, inputs.c.input_id == input_id)
+    body = connection.scalar(statement)
+    if body is None:
+        raise InputNotFoundError("no such input was accepted in this session")
+    return codec.decode(body, Input)
+
+
+def read_pending(connection: Connection, owner_id: str, session_id: str) -> list[Input]:
+    """The messages that wait in the owner's session, in the order they will be taken. Raises SessionNotFoundError."""
+    return in_turn(read_pending_inputs(connection, locate(connection, owner_id, session_id).session_key))
 
 
 def read_sessions(

@@ -166,6 +166,7 @@ class SqlSessionStore:
                     load(connection, head, lookup),
                     now=self._clock.now(),
                     correlation_id=correlation_id,
+                    is_step=True,
                     waiting=held.waiting,
                 )
                 decide(change)

@@ -17,6 +17,7 @@ from services.infrastructure.persistence.rows import (
     context_values,
     message_values,
     session_values,
+    share_values,
     switch_values,
     tool_call_values,
     turn_values,
@@ -36,12 +37,22 @@ from services.infrastructure.persistence.tables import (
     session_watches,
     sessions,
     tool_calls,
+    turn_agents,
     turns,
 )
 
 # What a deleted or cleared session loses. The log goes too; the events written by the change itself come after.
 _HISTORY = (messages, tool_calls, approvals, inputs)
-_EVERYTHING = (*_HISTORY, turns, agent_switches, agent_contexts, client_tools, session_watches, idempotency)
+_EVERYTHING = (
+    *_HISTORY,
+    turns,
+    turn_agents,
+    agent_switches,
+    agent_contexts,
+    client_tools,
+    session_watches,
+    idempotency,
+)
 
 
 def write(
@@ -50,6 +61,9 @@ def write(
     """Writes what the change staged; returns its events with their numbers. The head row is locked by the caller."""
     if change.removal is not Removal.NOTHING:
         _remove(connection, head, change.removal)
+    if change.ended_turn is not None:
+        # Before everything else: the turn that follows it is active too, and a session has one such turn at a time.
+        _update_turn(connection, head, change.ended_turn)
     batch = StatementBatch()
     batch.update(_of(session_heads, head).values(_head_values(head, change, incarnation=incarnation, is_step=is_step)))
     events = add_events(
@@ -100,21 +114,52 @@ def _add_state(batch: StatementBatch, head: Head, change: SessionChange) -> None
         batch.update(_of(agent_contexts, head).values(context_values(change.context)))
     if change.turn is not None and change.turn != change.loaded.turn:
         _add_turn(batch, head, change, change.turn)
+    _add_shares(batch, head, change)
     _add_tool_calls(batch, head, change)
     _add_approvals(batch, head, change)
     batch.insert(agent_switches, [switch_values(head.session_key, switch) for switch in change.switches])
     if change.client_tools is not None:
         batch.update(_of(client_tools, head).values(client_tools_values(change.client_tools)))
-    batch.insert(inputs, [_input_values(head, accepted) for accepted in change.inputs])
+    _add_inputs(batch, head, change)
 
 
 def _add_turn(batch: StatementBatch, head: Head, change: SessionChange, turn: Turn) -> None:
     if change.loaded.turn is not None and change.loaded.turn.id == turn.id:
         batch.update(_of(turns, head).where(turns.c.turn_id == turn.id).values(turn_values(turn)))
     else:
-        number = change.inputs[-1].accepted_sequence
+        number = change.inputs[turn.input_id].taken_sequence
         row = {"session_key": head.session_key, "turn_id": turn.id, "number": number} | turn_values(turn)
         batch.insert(turns, [row])
+
+
+def _update_turn(connection: Connection, head: Head, turn: Turn) -> None:
+    connection.execute(_of(turns, head).where(turns.c.turn_id == turn.id).values(turn_values(turn)))
+
+
+def _add_shares(batch: StatementBatch, head: Head, change: SessionChange) -> None:
+    """What agents did in the turns that this change touched."""
+    before = change.loaded.turn
+    new: list[Values] = []
+    for turn in (change.ended_turn, change.turn):
+        if turn is None or turn == before:
+            continue
+        known = before.shares if before is not None and before.id == turn.id else {}
+        for agent, share in turn.shares.items():
+            values = share_values(head.session_key, turn, agent)
+            if agent not in known:
+                new.append(values)
+            elif known[agent] != share:
+                mine = _of(turn_agents, head).where(turn_agents.c.turn_id == turn.id, turn_agents.c.agent == agent)
+                batch.update(mine.values(values))
+    batch.insert(turn_agents, new)
+
+
+def _add_inputs(batch: StatementBatch, head: Head, change: SessionChange) -> None:
+    known = {waiting.id for waiting in change.loaded.pending_inputs}
+    batch.insert(inputs, [_input_values(head, each) for each in change.inputs.values() if each.id not in known])
+    for each in change.inputs.values():
+        if each.id in known:
+            batch.update(_of(inputs, head).where(inputs.c.input_id == each.id).values(_input_values(head, each)))
 
 
 def _add_tool_calls(batch: StatementBatch, head: Head, change: SessionChange) -> None:
@@ -145,6 +190,8 @@ def _input_values(head: Head, accepted: Input) -> Values:
         "kind": accepted.kind,
         "disposition": accepted.disposition,
         "accepted_sequence": accepted.accepted_sequence,
+        "state": accepted.state,
+        "taken_sequence": accepted.taken_sequence,
         "body": codec.encode(accepted),
     }
 

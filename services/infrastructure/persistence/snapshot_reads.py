@@ -7,9 +7,14 @@ from dataclasses import replace
 from sqlalchemy import Connection, select
 
 from services.application.ports import SessionSnapshot
+from services.domain.input import in_turn
 from services.domain.turn import Turn
 from services.infrastructure.persistence import codec
-from services.infrastructure.persistence.session_load import draft_text, read_pending_approvals
+from services.infrastructure.persistence.session_load import (
+    draft_text,
+    read_pending_approvals,
+    read_pending_inputs,
+)
 from services.infrastructure.persistence.session_reads import read_session
 from services.infrastructure.persistence.tables import turns
 from services.infrastructure.persistence.turn_reads import open_calls
@@ -37,5 +42,6 @@ def read_snapshot(connection: Connection, owner_id: str, session_id: str) -> Ses
         draft_reasoning=reasoning,
         open_calls=open_calls(connection, key) if waits else (),
         pending_approvals=tuple(replace(approval, display="") for approval in pending),
+        pending_inputs=tuple(in_turn(read_pending_inputs(connection, key))),
         as_of_sequence=view.last_sequence,
     )

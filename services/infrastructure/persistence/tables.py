@@ -171,15 +171,9 @@ turns = Table(
     metadata,
     _session_key(),
     Column("turn_id", String(64), nullable=False),
-    Column("number", RowId, nullable=False),  # the sequence of the event that started it: orders the turns of a session
+    Column("number", RowId, nullable=False),  # the sequence of its TurnStarted: orders the turns of a session
     Column("state", String(16), nullable=False),
     Column("agent", String(64), nullable=False),
-    Column("model_calls", Integer, nullable=False),
-    Column("tool_calls", Integer, nullable=False),
-    Column("prompt_tokens", BigInteger, nullable=False),
-    Column("completion_tokens", BigInteger, nullable=False),
-    Column("cached_tokens", BigInteger, nullable=False),
-    Column("reasoning_tokens", BigInteger, nullable=False),
     Column("create_time", UTCDateTime, nullable=False),
     # When the first wait of a paused turn ends, in seconds since 1970 by the database's clock.
     Column("expires_at", Double),
@@ -193,6 +187,23 @@ turns = Table(
     _partial_index("uq_turns_active", "session_key", where="state IN ('RUNNING', 'PAUSED')", unique=True),
     _partial_index("ix_turns_waiting", "expires_at", where="state = 'PAUSED'"),
     _partial_index("ix_turns_compactable", "compactable_since", where="compactable_since IS NOT NULL"),
+)
+
+# What each agent did in each turn; what statistics are summed from.
+turn_agents = Table(
+    "turn_agents",
+    metadata,
+    _session_key(),
+    Column("turn_id", String(64), nullable=False),
+    Column("agent", String(64), nullable=False),
+    Column("create_time", UTCDateTime, nullable=False),  # of the turn
+    Column("model_calls", Integer, nullable=False),
+    Column("tool_calls", Integer, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    PrimaryKeyConstraint("session_key", "turn_id", "agent"),
 )
 
 tool_calls = Table(
@@ -236,8 +247,12 @@ inputs = Table(
     Column("kind", String(32), nullable=False),
     Column("disposition", String(16), nullable=False),
     Column("accepted_sequence", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    # Where the log says that it was taken or withdrawn; 0 while it waits.
+    Column("taken_sequence", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
     PrimaryKeyConstraint("session_key", "input_id"),
+    _partial_index("ix_inputs_pending", "session_key", "accepted_sequence", where="state = 'PENDING'"),
 )
 
 idempotency = Table(

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
-from services.application.ports import Page, PageKey
+from services.application.ports import InputProgress, Page, PageKey
 from services.domain.errors import TurnNotFoundError
+from services.domain.input import InputState
 from services.domain.tool_call import ToolCall, ToolCallState
 from services.domain.turn import Turn, TurnState
 from services.infrastructure.persistence import codec
 from services.infrastructure.persistence.paging import page_of
 from services.infrastructure.persistence.rows import turn_from
 from services.infrastructure.persistence.session_reads import locate
-from services.infrastructure.persistence.tables import session_events, session_heads, tool_calls, turns
+from services.infrastructure.persistence.tables import inputs, session_events, session_heads, tool_calls, turns
 
 _ENDS_OR_PAUSES = ("turn_paused", "turn_completed", "turn_failed", "turn_cancelled")
 
@@ -89,23 +90,39 @@ def open_calls(connection: Connection, session_key: int) -> tuple[ToolCall, ...]
     return tuple(codec.decode(body, ToolCall) for body in connection.scalars(statement))
 
 
-def read_turn_end(connection: Connection, session_key: int, turn_id: str, after: int) -> int | None:
-    """Where the turn paused or ended behind a number; see `ReadModel.turn_end`."""
-    ends = (
+def read_input_progress(connection: Connection, session_key: int, input_id: str) -> InputProgress:
+    """What has become of an input; see `ReadModel.input_progress`."""
+    statement = select(inputs.c.turn_id, inputs.c.state, inputs.c.accepted_sequence, inputs.c.taken_sequence).where(
+        inputs.c.session_key == session_key, inputs.c.input_id == input_id
+    )
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        # Its record went with the history: only what has ended is cleared.
+        return InputProgress(InputState.TAKEN, "", _cleared_through(connection, session_key))
+    state = InputState(row.state)
+    if state is InputState.WITHDRAWN:
+        return InputProgress(state, row.turn_id, row.taken_sequence)
+    after = max(row.accepted_sequence, row.taken_sequence)
+    ends = ("turn_paused",) if state is InputState.PENDING else _ENDS_OR_PAUSES
+    end = _first(connection, session_key, row.turn_id, after, ends) if row.turn_id else None
+    return InputProgress(state, row.turn_id, end)
+
+
+def _cleared_through(connection: Connection, session_key: int) -> int | None:
+    return connection.scalar(select(session_heads.c.cleared_through).where(session_heads.c.session_key == session_key))
+
+
+def _first(connection: Connection, session_key: int, turn_id: str, after: int, kinds: Sequence[str]) -> int | None:
+    """The number of the turn's first event of these kinds behind a number."""
+    statement = (
         select(session_events.c.sequence)
         .where(
             session_events.c.session_key == session_key,
             session_events.c.sequence > after,
             session_events.c.turn_id == turn_id,
-            session_events.c.kind.in_(_ENDS_OR_PAUSES),
+            session_events.c.kind.in_(kinds),
         )
         .order_by(session_events.c.sequence)
         .limit(1)
     )
-    found = connection.scalar(ends)
-    if found is not None:
-        return int(found)
-    cleared = connection.scalar(
-        select(session_heads.c.cleared_through).where(session_heads.c.session_key == session_key)
-    )
-    return int(cleared) if cleared is not None and cleared >= after else None
+    return connection.scalar(statement)

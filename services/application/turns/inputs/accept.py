@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from services.application.turns.call_policy import CallPolicy
-from services.application.turns.inputs.accepted_input import AcceptedInput, Sender
+from services.application.turns.inputs.accepted_input import AcceptedInput, Sender, check_expected_turn
 from services.application.turns.inputs.approval_decision import accept_approval_decision
 from services.application.turns.inputs.followup_answer import accept_followup_answer
+from services.application.turns.inputs.resume import accept_resume
 from services.application.turns.inputs.tool_results import accept_tool_results
 from services.application.turns.inputs.user_message import accept_user_message
 from services.application.turns.turn_limits import TurnLimits
-from services.domain.input import ApprovalDecision, FollowupAnswer, InputContent, ToolResults, UserMessage
+from services.domain.input import (
+    ApprovalDecision,
+    BusyPolicy,
+    FollowupAnswer,
+    InputContent,
+    Resume,
+    ToolResults,
+    UserMessage,
+)
 from services.domain.session_change import Lookup, SessionChange
 
 
@@ -20,6 +29,10 @@ def lookup_for(content: InputContent) -> Lookup:
             return Lookup(call_ids=tuple(result.tool_call_id for result in results))
         case ApprovalDecision(approval_id=approval_id):
             return Lookup(approval_ids=(approval_id,), client_tools=True)
+        case UserMessage(busy_policy=BusyPolicy.INTERRUPT):
+            return Lookup(draft_text=True)
+        case Resume():
+            return Lookup(last_turn=True)
         case _:
             return Lookup()
 
@@ -27,7 +40,11 @@ def lookup_for(content: InputContent) -> Lookup:
 def accept(
     change: SessionChange, content: InputContent, sender: Sender, policy: CallPolicy, limits: TurnLimits
 ) -> AcceptedInput:
-    """Stages everything the input does; see the function of its kind for what is raised."""
+    """Stages everything the input does; see the function of its kind for what is raised.
+
+    Raises TurnNotActiveError when the sender expects another turn to be active.
+    """
+    check_expected_turn(change, sender)
     match content:
         case UserMessage():
             return accept_user_message(change, content, sender, limits)
@@ -37,3 +54,5 @@ def accept(
             return accept_approval_decision(change, content, sender, policy, limits)
         case FollowupAnswer():
             return accept_followup_answer(change, content, sender, limits)
+        case Resume():
+            return accept_resume(change, content, sender, limits)

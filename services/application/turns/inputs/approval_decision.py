@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from services.application.turns.batch_order import go_on
 from services.application.turns.call_policy import CallPolicy
-from services.application.turns.inputs.accepted_input import AcceptedInput, Sender, record_input
+from services.application.turns.inputs.accepted_input import AcceptedInput, Sender, place_of, record_input
+from services.application.turns.runtime_tools import ask_question, switch_mode
 from services.application.turns.settling import resolve, settle
 from services.application.turns.turn_limits import TurnLimits
 from services.application.turns.turn_state import active_turn
@@ -19,12 +20,14 @@ from services.domain.errors import (
     ArgumentsHashMismatchError,
     InvalidArgumentError,
 )
-from services.domain.input import ApprovalDecision, Disposition, InputKind
+from services.domain.input import ApprovalDecision, Disposition, Input, InputKind
 from services.domain.message import MessageToolCall
+from services.domain.policies.arguments import parse_arguments
 from services.domain.policies.tool_ordering import CallOutcome
 from services.domain.session_change import SessionChange
+from services.domain.tool import ASK_FOLLOWUP_QUESTION, SWITCH_MODE
 from services.domain.tool_call import ToolCall, ToolCallState, ToolResultSource
-from services.domain.turn import TurnResumeCause
+from services.domain.turn import Followup, Turn, TurnResumeCause
 
 _STATES = {
     Decision.APPROVE: ApprovalState.APPROVED,
@@ -58,11 +61,11 @@ def accept_approval_decision(
     _resolve(change, approval, content, sender, accepted)
     if content.decision is Decision.REJECT:
         settle(change, call, _rejection(content.feedback), CallOutcome.REJECTED, ToolResultSource.RUNTIME)
+        followup = turn.wait.followup if turn.wait is not None else None
     else:
-        change.tool_calls[call.id] = _released(call, content)
-    followup = turn.wait.followup if turn.wait is not None else None
+        turn, followup = _release(change, turn, _released(call, content), limits)
     go_on(change, turn, limits, followup=followup, cause=TurnResumeCause.APPROVAL)
-    return accepted
+    return place_of(accepted)
 
 
 def _of_earlier(approval: Approval, content: ApprovalDecision) -> AcceptedInput:
@@ -91,7 +94,7 @@ def _check_edits(change: SessionChange, call: ToolCall, edited: str, policy: Cal
 
 
 def _resolve(
-    change: SessionChange, approval: Approval, content: ApprovalDecision, sender: Sender, accepted: AcceptedInput
+    change: SessionChange, approval: Approval, content: ApprovalDecision, sender: Sender, accepted: Input
 ) -> None:
     resolved = resolve(
         change,
@@ -105,8 +108,8 @@ def _resolve(
         resolved,
         feedback=content.feedback,
         edited_arguments_json=content.edited_arguments_json,
-        input_id=accepted.input_id,
-        accepted_sequence=accepted.sequence,
+        input_id=accepted.id,
+        accepted_sequence=accepted.accepted_sequence,
     )
 
 
@@ -118,6 +121,17 @@ def _released(call: ToolCall, content: ApprovalDecision) -> ToolCall:
     if content.feedback.strip():
         notes.append(f"[The person who approved it said: {content.feedback.strip()}]")
     return replace(call, state=ToolCallState.WAITING, note="\n".join(notes))
+
+
+def _release(change: SessionChange, turn: Turn, call: ToolCall, limits: TurnLimits) -> tuple[Turn, Followup | None]:
+    """Lets the call run: by the runtime at once, by the client when its turn in the batch comes."""
+    followup = turn.wait.followup if turn.wait is not None else None
+    change.tool_calls[call.id] = call
+    if call.name == SWITCH_MODE:
+        turn = switch_mode(change, turn, call, parse_arguments(call.arguments_json))
+    elif call.name == ASK_FOLLOWUP_QUESTION:
+        followup = ask_question(change, call, parse_arguments(call.arguments_json), followup, limits)
+    return turn, followup
 
 
 def _rejection(feedback: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.application.turns.batch_order import go_on
-from services.application.turns.inputs.accepted_input import AcceptedInput, Sender, record_input
+from services.application.turns.inputs.accepted_input import AcceptedInput, Sender, place_of, record_input
 from services.application.turns.settling import settle
 from services.application.turns.turn_limits import TurnLimits
 from services.application.turns.turn_state import active_turn
@@ -22,13 +22,12 @@ def accept_followup_answer(
     turn = change.turn
     followup = turn.wait.followup if turn is not None and turn.wait is not None else None
     if turn is None or followup is None or followup.id != content.followup_id:
-        raise TurnNotActiveError(
-            "no such question is open in this session", metadata={"turn_id": turn.id if turn is not None else ""}
-        )
+        metadata = {"turn_id": turn.id} if turn is not None else {}
+        raise TurnNotActiveError("no such question is open in this session", metadata=metadata)
     text = _text_of(followup, content)
     accepted = record_input(change, sender, InputKind.FOLLOWUP_ANSWER, Disposition.CONTINUED, turn.id)
     answer_question(change, followup, text, limits)
-    return accepted
+    return place_of(accepted)
 
 
 def answer_question(change: SessionChange, followup: Followup, text: str, limits: TurnLimits) -> None:

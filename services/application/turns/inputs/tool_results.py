@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from services.application.turns.batch_order import go_on
-from services.application.turns.inputs.accepted_input import AcceptedInput, Sender, record_input
+from services.application.turns.inputs.accepted_input import AcceptedInput, Sender, place_of, record_input
 from services.application.turns.settling import settle
 from services.application.turns.turn_limits import TurnLimits
 from services.application.turns.turn_state import active_turn
 from services.domain.errors import RuntimeServiceError, ToolCallNotOpenError, ToolResultTooLargeError
-from services.domain.input import Disposition, InputKind, RejectedToolResult, ToolResult, ToolResults
+from services.domain.input import Disposition, Input, InputKind, RejectedToolResult, ToolResult, ToolResults
 from services.domain.policies.tool_ordering import CallOutcome
 from services.domain.policies.work_facts import work_after
 from services.domain.session_change import SessionChange
@@ -46,25 +46,27 @@ def accept_tool_results(
             repeats.append(settled)
         elif (error := _error_of(change, result, limits)) is not None:
             errors.append((result.tool_call_id, error))
+        elif result.tool_call_id not in open_calls:
+            errors.append((result.tool_call_id, _not_open(result.tool_call_id, ToolCallState.SETTLED)))
         else:
-            taken.append((open_calls[result.tool_call_id], result))
-    if not taken and not repeats:
+            taken.append((open_calls.pop(result.tool_call_id), result))
+    if not taken and errors:
         raise errors[0][1]
     if not taken:
         return _of_earlier(repeats)
     turn = active_turn(change)
     rejected = [RejectedToolResult(call_id, error.reason, error.message) for call_id, error in errors]
-    accepted = record_input(change, sender, InputKind.TOOL_RESULTS, Disposition.CONTINUED, turn.id, rejected)
+    accepted = record_input(change, sender, InputKind.TOOL_RESULTS, Disposition.CONTINUED, turn.id, rejected=rejected)
     for call, result in taken:
         _take(change, call, result, accepted)
     followup = turn.wait.followup if turn.wait is not None else None
     go_on(change, turn, limits, followup=followup, cause=TurnResumeCause.TOOL_RESULTS)
-    return accepted
+    return place_of(accepted)
 
 
-def _take(change: SessionChange, call: ToolCall, result: ToolResult, accepted: AcceptedInput) -> None:
+def _take(change: SessionChange, call: ToolCall, result: ToolResult, accepted: Input) -> None:
     marked = replace(
-        call, result_digest=_digest(result), input_id=accepted.input_id, accepted_sequence=accepted.sequence
+        call, result_digest=_digest(result), input_id=accepted.id, accepted_sequence=accepted.accepted_sequence
     )
     outcome = CallOutcome.FAILED if result.is_error else CallOutcome.SUCCEEDED
     # An empty result is a result; what the model reads must not look like none.
@@ -78,12 +80,15 @@ def _error_of(change: SessionChange, result: ToolResult, limits: TurnLimits) -> 
     call = next((call for call in change.batch if call.id == result.tool_call_id), None)
     call = call or change.loaded.known_calls.get(result.tool_call_id)
     if call is None or call.state is not ToolCallState.OPEN:
-        why = _WHY_NOT_OPEN[call.state] if call is not None else "no such call was made in this session"
-        state = call.state.value if call is not None else "UNKNOWN"
-        return ToolCallNotOpenError(why, metadata={"tool_call_id": result.tool_call_id, "state": state})
+        return _not_open(result.tool_call_id, call.state if call is not None else None)
     if len(result.content.encode()) > limits.tool_result_bytes:
         return ToolResultTooLargeError(result.tool_call_id, limits.tool_result_bytes)
     return None
+
+
+def _not_open(call_id: str, state: ToolCallState | None) -> ToolCallNotOpenError:
+    why = _WHY_NOT_OPEN[state] if state is not None else "no such call was made in this session"
+    return ToolCallNotOpenError(why, metadata={"tool_call_id": call_id, "state": state or "UNKNOWN"})
 
 
 def _of_earlier(repeats: list[ToolCall]) -> AcceptedInput:

@@ -1,64 +1,87 @@
-"""A person speaks: a turn starts, or the question that is open is answered."""
+"""A person speaks: a turn starts, the question that is open is answered, or the message does what its policy says."""
 
 from __future__ import annotations
 
-from services.application.turns.inputs.accepted_input import AcceptedInput, Sender, record_input
+from dataclasses import replace
+
+from services.application.turns.inputs.accepted_input import AcceptedInput, Sender, place_of, record_input
 from services.application.turns.inputs.followup_answer import answer_question
+from services.application.turns.settling import settle_all
+from services.application.turns.turn_flow import end_turn, start_turn, switch_for
 from services.application.turns.turn_limits import TurnLimits
-from services.application.turns.turn_state import reserve_model_call
-from services.domain.agent_context import SwitchSource
+from services.application.turns.turn_state import active_turn, keep_partial_text
+from services.domain.approval import ApprovalState
+from services.domain.errors import QueueFullError
 from services.domain.ids import new_id
-from services.domain.input import Disposition, InputKind, UserMessage
-from services.domain.message import Message, Role
-from services.domain.session_change import HeadMove, SessionChange
-from services.domain.session_events import TurnStarted
-from services.domain.turn import Turn, TurnStartCause, TurnState
+from services.domain.input import BusyPolicy, Disposition, InputKind, UserMessage
+from services.domain.session_change import SessionChange
+from services.domain.session_events import TurnCancelled
+from services.domain.turn import CancelCause, TurnStartCause, TurnState, WaitingFor
+
+MAX_PENDING = 8
+"""Messages of one session that may wait."""
 
 
 def accept_user_message(
     change: SessionChange, content: UserMessage, sender: Sender, limits: TurnLimits
 ) -> AcceptedInput:
-    """Starts a turn, owned by the process that commits this; while a question is open, the message is its answer.
+    """Starts a turn, owned by the process that commits this, unless one is active.
 
-    Raises SessionInactiveError, SessionMessageLimitError, TurnInProgressError or SwitchLimitError.
+    While a question is open the message is its answer; a turn that waits for nothing but the caller's limits gives way
+    to it. Otherwise `content.busy_policy` decides what it does to the
+    active turn. Raises SessionInactiveError, SessionMessageLimitError, SwitchLimitError, and TurnInProgressError (for
+    REJECT) or QueueFullError.
     """
     turn = change.turn
-    if turn is not None and turn.wait is not None and turn.wait.followup is not None:
+    if turn is None:
+        return _start(change, content, sender)
+    if turn.wait is not None and turn.wait.followup is not None:
         accepted = record_input(change, sender, InputKind.USER_MESSAGE, Disposition.CONTINUED, turn.id)
-        _switch(change, content.agent, sender)
+        switch_for(change, content.agent, sender.principal)
         answer_question(change, turn.wait.followup, content.text, limits)
-        return accepted
-    return _start_turn(change, content, sender, limits)
+        return place_of(accepted)
+    if turn.wait is not None and turn.wait.reasons == (WaitingFor.BUDGET,):
+        return _replace(change, content, sender, CancelCause.SUPERSEDED)
+    match content.busy_policy:
+        case BusyPolicy.QUEUE:
+            return _wait(change, content, sender, Disposition.QUEUED, turn_id="")
+        case BusyPolicy.STEER:
+            return _wait(change, content, sender, Disposition.STEERED, turn_id=turn.id)
+        case BusyPolicy.INTERRUPT:
+            return _replace(change, content, sender, CancelCause.INTERRUPTED)
+        case BusyPolicy.REJECT:
+            change.check_idle()
+            raise AssertionError("an active turn is not idle")
 
 
-def _start_turn(change: SessionChange, content: UserMessage, sender: Sender, limits: TurnLimits) -> AcceptedInput:
-    change.check_idle()
+def _start(change: SessionChange, content: UserMessage, sender: Sender) -> AcceptedInput:
     change.session.check_can_take_message()
-    turn_id = new_id("turn")
-    accepted = record_input(change, sender, InputKind.USER_MESSAGE, Disposition.STARTED, turn_id)
-    turn = Turn(
-        id=turn_id,
-        input_id=accepted.input_id,
-        agent=change.context.current_agent,
-        state=TurnState.RUNNING,
-        create_time=change.now,
-        correlation_id=change.correlation_id,
-        principal=sender.principal,
-    )
-    change.turn = turn
-    _switch(change, content.agent, sender)
-    message = Message(id=new_id("msg"), role=Role.USER, content=content.text, create_time=change.now, turn_id=turn_id)
-    change.add_message(message)
-    started = TurnStarted(change.context.current_agent, TurnStartCause.USER_MESSAGE, accepted.input_id)
-    change.append(started, turn_id=turn_id)
-    if reserve_model_call(change, turn, limits):
-        change.head_move = HeadMove.CLAIM
-    return accepted
+    accepted = record_input(change, sender, InputKind.USER_MESSAGE, Disposition.STARTED, new_id("turn"))
+    start_turn(change, accepted, content, TurnStartCause.USER_MESSAGE, limits=content.limits)
+    return place_of(accepted)
 
 
-def _switch(change: SessionChange, agent: str | None, sender: Sender) -> None:
-    """Makes the agent current that the message is for; naming the current one is no error here."""
-    if agent is not None and agent != change.context.current_agent:
-        change.switch_agent(
-            agent, reason="the user's message names it", source=SwitchSource.USER, requested_by=sender.principal
+def _wait(
+    change: SessionChange, content: UserMessage, sender: Sender, disposition: Disposition, turn_id: str
+) -> AcceptedInput:
+    change.session.check_can_take_message()
+    if len(change.pending_inputs) >= MAX_PENDING:
+        raise QueueFullError(
+            f"{MAX_PENDING} messages wait already; withdraw one or let a turn end", metadata={"limit": str(MAX_PENDING)}
         )
+    return place_of(record_input(change, sender, InputKind.USER_MESSAGE, disposition, turn_id, waiting=content))
+
+
+def _replace(change: SessionChange, content: UserMessage, sender: Sender, cause: CancelCause) -> AcceptedInput:
+    """Ends the active turn and starts another one with the message, all at once; messages that wait go on waiting."""
+    change.session.check_can_take_message()
+    turn = active_turn(change)
+    accepted = record_input(change, sender, InputKind.USER_MESSAGE, Disposition.STARTED, new_id("turn"))
+    keep_partial_text(change, turn, change.loaded.draft_text)
+    settle_all(change, turn, "not run: superseded", ApprovalState.SUPERSEDED)
+    change.append(TurnCancelled(cause, sender.principal), turn_id=turn.id)
+    ended = replace(turn, state=TurnState.CANCELLED, cancel_cause=cause, cancelled_by=sender.principal)
+    end_turn(change, ended, start_next=False)
+    change.ended_turn = change.turn
+    start_turn(change, accepted, content, TurnStartCause.USER_MESSAGE, limits=content.limits)
+    return place_of(accepted)

@@ -23,7 +23,7 @@ from services.domain.policies.approval_rules import (
 )
 
 ALLOW, ASK, DENY = ApprovalEffect.ALLOW, ApprovalEffect.ASK, ApprovalEffect.DENY
-EQ, GT, LT, CONTAINS = ConditionOperator
+EQ, GT, LT, CONTAINS, MATCHES = ConditionOperator
 CONFIG, RPC, REMEMBERED = RuleOrigin
 CLIENT_TOOLS = frozenset({"deploy", "show_page", "delete_file", "move_file"})
 READ_ONLY = frozenset({"show_page", "delete_file"})

@@ -30,6 +30,7 @@ _TABLES = (
     "session_heads",
     "session_watches",
     "tool_calls",
+    "turn_agents",
     "turns",
 )
 
@@ -183,12 +184,23 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("disposition", sa.String(length=16), nullable=False),
         sa.Column("accepted_sequence", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("taken_sequence", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["session_key"], ["sessions.session_key"], name=op.f("fk_inputs_session_key"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("session_key", "input_id", name=op.f("pk_inputs")),
     )
+    op.create_index(
+        "ix_inputs_pending",
+        "inputs",
+        ["session_key", "accepted_sequence"],
+        unique=False,
+        postgresql_where=sa.text("state = 'PENDING'"),
+        sqlite_where=sa.text("state = 'PENDING'"),
+    )
+
     op.create_table(
         "messages",
         sa.Column("session_key", RowId, nullable=False),
@@ -293,18 +305,29 @@ def upgrade() -> None:
     )
 
     op.create_table(
-        "turns",
+        "turn_agents",
         sa.Column("session_key", RowId, nullable=False),
         sa.Column("turn_id", sa.String(length=64), nullable=False),
-        sa.Column("number", RowId, nullable=False),
-        sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("agent", sa.String(length=64), nullable=False),
+        sa.Column("create_time", UTCDateTime(), nullable=False),
         sa.Column("model_calls", sa.Integer(), nullable=False),
         sa.Column("tool_calls", sa.Integer(), nullable=False),
         sa.Column("prompt_tokens", sa.BigInteger(), nullable=False),
         sa.Column("completion_tokens", sa.BigInteger(), nullable=False),
         sa.Column("cached_tokens", sa.BigInteger(), nullable=False),
         sa.Column("reasoning_tokens", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["session_key"], ["sessions.session_key"], name=op.f("fk_turn_agents_session_key"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("session_key", "turn_id", "agent", name=op.f("pk_turn_agents")),
+    )
+    op.create_table(
+        "turns",
+        sa.Column("session_key", RowId, nullable=False),
+        sa.Column("turn_id", sa.String(length=64), nullable=False),
+        sa.Column("number", RowId, nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("agent", sa.String(length=64), nullable=False),
         sa.Column("create_time", UTCDateTime(), nullable=False),
         sa.Column("expires_at", sa.Double(), nullable=True),
         sa.Column("compactable_since", sa.Double(), nullable=True),
