@@ -62,6 +62,7 @@ class Load:
         self._workers: list[asyncio.Task[None]] = []
         self._last_whole_turn_began = [0.0] * sessions
         self._turn_ended = asyncio.Event()
+        self._reading = asyncio.Semaphore(2)  # all at once, at the end, each would take too long
         self.violations: list[str] = []
         self.restarts: list[SeenEvent] = []
         self.lags: list[float] = []
@@ -127,18 +128,22 @@ class Load:
                 self._last_whole_turn_began[number] = began
                 self._turn_ended.set()
                 self.turns += 1
-            stored = await read_stored(self._net, caller, self._database_url, history.session_id)
+            stored = await self._stored(caller, history)
             ends_at.append(stored.last_sequence)
             if watcher is not None:
                 await watcher
         except (RefusedError, LostSessionError) as error:
             history.complaints.append(f"G4: {type(error).__name__}: {error}")
-            stored = await read_stored(self._net, caller, self._database_url, history.session_id)
+            stored = await self._stored(caller, history)
         finally:
             if watcher is not None:
                 watcher.cancel()
         self.ended.append(Ended(caller.owner, history.session_id, stored.last_sequence))
         self._judge(history, stored)
+
+    async def _stored(self, caller: Caller, history: History) -> Stored:
+        async with self._reading:
+            return await read_stored(self._net, caller, self._database_url, history.session_id)
 
     def _judge(self, history: History, stored: Stored) -> None:
         found = violations(history, stored)

@@ -19,8 +19,8 @@ _HEAD = """
 SELECT h.last_sequence FROM session_heads h JOIN sessions s USING (session_key)
 WHERE s.owner_id = $1 AND s.session_id = $2
 """
-_PATIENCE = 30.0
-_ONE_LOG = 5.0
+_PATIENCE = 60.0
+_ONE_LOG = 15.0
 _PAUSE = 0.2
 
 

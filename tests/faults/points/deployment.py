@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,9 +14,9 @@ from typing import Literal
 from devtools.scripted_model import ScriptedModel, running_scripted_model
 from tests.faults.points.failing_server import FailingServer
 from tests.faults.points.failpoints import FaultBoard
-from tests.faults.points.nursery import nursery
+from tests.faults.points.nursery import Nursery, nursery
 from tests.faults.points.script import SCRIPT
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import PostgresServer, running_postgres
 from tests.support.runtime_client import RuntimeClient, connected
 
 Size = Literal["reduced", "full"]
@@ -64,24 +65,38 @@ class Deployment:
         return "\n".join(line for tail in tails for line in tail)
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What deployments stand on, which takes long to start: a PostgreSQL, and the process that servers come from."""
+
+    postgres: PostgresServer
+    nursery: Nursery
+
+
 @asynccontextmanager
-async def deployed(
-    kind: str, postgres: PostgresServer | None, settings: Mapping[str, str] | None = None, *, servers: int = 0
-) -> AsyncIterator[Deployment]:
-    """Servers on an empty database of this kind; two on PostgreSQL unless said otherwise."""
+async def prepared_ground() -> AsyncIterator[Ground]:
+    """For all deployments of a row."""
+    with running_postgres() as postgres:
+        async with nursery() as forked:
+            yield Ground(postgres, forked)
+
+
+@asynccontextmanager
+async def deployed(kind: str, ground: Ground, settings: Mapping[str, str] | None = None) -> AsyncIterator[Deployment]:
+    """Servers on an empty database of this kind: one on SQLite, two on PostgreSQL."""
+    # A server that is killed leaves the model in the middle of a sentence; that is no news here.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agent-runtime-points-")))
         model = await stack.enter_async_context(running_scripted_model(*SCRIPT))
         if kind == "sqlite":
             url = f"sqlite:///{directory / 'runtime.db'}"
         else:
-            assert postgres is not None
-            url = postgres.url_of(await stack.enter_async_context(postgres.database()))
+            url = ground.postgres.url_of(await stack.enter_async_context(ground.postgres.database()))
         chosen = SETTINGS | {"DATABASE_URL": url, "LLM_PROXY_URL": model.url} | dict(settings or {})
         board = FaultBoard(directory / "board")
-        count = servers or (1 if kind == "sqlite" else 2)
-        forked = await stack.enter_async_context(nursery())
-        running = [FailingServer(f"server{n}", forked, board.directory, directory, chosen) for n in range(count)]
+        names = ("server0",) if kind == "sqlite" else ("server0", "server1")
+        running = [FailingServer(name, ground.nursery, board.directory, directory, chosen) for name in names]
         for server in running:
             server.keep_running()
             stack.push_async_callback(server.stop)

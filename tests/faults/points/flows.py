@@ -6,14 +6,21 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from agent_runtime.v1 import approval_pb2, input_pb2
+from agent_runtime.v1 import approval_pb2, input_pb2, turn_pb2
+from agent_runtime.v1.input_pb2 import PendingInput
+from agent_runtime.v1.message_service_pb2 import WithdrawInputRequest
 from tests.faults.points.caller import Caller
 from tests.faults.points.deployment import Deployment
 from tests.faults.points.failpoints import Action, Fault, Position
 from tests.faults.points.script import GATE, HELD
-from tests.support.runtime_client import Event, ended, kinds, text_of
+from tests.support.runtime_client import Event, RuntimeClient, ended, kinds, text_of
 
 AGENT = "universal"
+QUEUE, STEER, INTERRUPT = (
+    input_pb2.BUSY_POLICY_QUEUE,
+    input_pb2.BUSY_POLICY_STEER,
+    input_pb2.BUSY_POLICY_INTERRUPT,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +38,12 @@ class Scene:
             lambda client: client.new_session(session_id=self.session_id, agent=agent, request_id="create")
         )
 
-    async def say(self, words: str, request_id: str = "say") -> list[Event]:
+    async def say(
+        self, words: str, request_id: str = "say", policy: input_pb2.BusyPolicy.ValueType = input_pb2.BUSY_POLICY_REJECT
+    ) -> list[Event]:
         """A user message and its stream."""
         message = input_pb2.UserMessage(text=words)
-        return await self.caller.send(self.session_id, request_id, user_message=message)
+        return await self.caller.send(self.session_id, request_id, user_message=message, busy_policy=policy)
 
     async def say_until_held(self) -> str:
         """A user message whose answer stops in the middle; returns the turn's id once all before was seen."""
@@ -48,6 +57,8 @@ class Scene:
         """Gives the turn whatever it waits for, until it is over; returns its last stream."""
         while events and kinds(events)[-1] == "turn_paused":
             paused = events[-1].turn_paused
+            if list(paused.waiting_for) == [turn_pb2.WAIT_REASON_BUDGET]:
+                break
             calls = [self._result(call_id) for call_id in paused.open_tool_call_ids]
             decisions = [self._approve(approval_id) for approval_id in paused.pending_approval_ids]
             answers = [self._answer(paused.followup_id)] if paused.followup_id else []
@@ -106,6 +117,79 @@ async def cancelling(scene: Scene) -> None:
     await scene.create()
     turn_id = await scene.say_until_held()
     await scene.caller.call(lambda client: client.cancel(scene.session_id, turn_id, request_id="cancel"))
+
+
+async def queueing(scene: Scene) -> None:
+    """A message that waits for the turn before it."""
+    scene.arm()
+    await scene.create()
+    await scene.say_until_held()
+    await asyncio.gather(scene.say("and then?", "queued", QUEUE), _release_when_waiting(scene, "queued"))
+
+
+async def steering(scene: Scene) -> None:
+    """A message that a waiting turn takes along when it goes on."""
+    scene.arm()
+    await scene.create()
+    events = await scene.say("go [tool]")
+    await asyncio.gather(scene.say("and mind this", "steered", STEER), _finish_when_waiting(scene, "steered", events))
+
+
+async def interrupting(scene: Scene) -> None:
+    """A message that ends the turn before it in the middle of an answer."""
+    scene.arm()
+    await scene.create()
+    await scene.say_until_held()
+    await scene.say("no, this", "interrupting", INTERRUPT)
+
+
+async def withdrawing(scene: Scene) -> None:
+    """A message that is taken back while it waits."""
+    scene.arm()
+    await scene.create()
+    await scene.say_until_held()
+    waiting = asyncio.create_task(scene.say("and then?", "queued", QUEUE))
+    input_id = await _accepted(scene, "queued")
+    await scene.caller.call(lambda client: withdraw(client, scene.session_id, input_id))
+    await waiting
+    await scene.caller.call(lambda client: client.cancel(scene.session_id, "", request_id="cancel"))
+
+
+async def resuming(scene: Scene) -> None:
+    """A turn that stops at its caller's limit and goes on with another."""
+    scene.arm()
+    await scene.create()
+    message = input_pb2.UserMessage(text="go [tool]")
+    limits = turn_pb2.TurnLimits(max_model_calls=1)
+    events = await scene.caller.send(scene.session_id, "say", user_message=message, limits=limits)
+    await scene.finish(events)
+    more = input_pb2.Resume(limits=turn_pb2.TurnLimits(max_model_calls=9))
+    await scene.caller.send(scene.session_id, "resume", resume=more)
+
+
+async def withdraw(client: RuntimeClient, session_id: str, input_id: str, request_id: str = "withdraw") -> PendingInput:
+    """WithdrawInput."""
+    request = WithdrawInputRequest(session_id=session_id, input_id=input_id, request_id=request_id)
+    return (await client.messages.WithdrawInput(request, metadata=client.metadata)).pending_input
+
+
+async def _release_when_waiting(scene: Scene, request_id: str) -> None:
+    await _accepted(scene, request_id)
+    await scene.deployment.model.release(GATE)
+
+
+async def _finish_when_waiting(scene: Scene, request_id: str, events: list[Event]) -> None:
+    await _accepted(scene, request_id)
+    await scene.finish(events)
+
+
+async def _accepted(scene: Scene, request_id: str) -> str:
+    """The id of an input, once the log has it."""
+    while True:
+        for event in (await scene.caller.log(scene.session_id))[0]:
+            if event.input_accepted.request_id == request_id:
+                return event.input_accepted.input_id
+        await asyncio.sleep(0.02)
 
 
 async def deleting(scene: Scene) -> None:
@@ -200,6 +284,11 @@ FLOWS: Mapping[str, FlowKind] = {
     "followup": FlowKind(talking("go [followup]"), {}),
     "watch": FlowKind(watching, {}),
     "cancel": FlowKind(cancelling, {}),
+    "queue": FlowKind(queueing, {}),
+    "steer": FlowKind(steering, {}),
+    "interrupt": FlowKind(interrupting, {}),
+    "withdraw": FlowKind(withdrawing, {}),
+    "resume": FlowKind(resuming, {}),
     "delete": FlowKind(deleting, {}),
     "house": FlowKind(keeping_house, {}),
     "recovery": FlowKind(recovering, {}),

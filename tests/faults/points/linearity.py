@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agent_runtime.v1.session_pb2 import Session
+from services.domain.policies.titles import title_from
 from tests.support.runtime_client import Event, kinds
 
 
@@ -36,6 +37,8 @@ class _State:
 
     def apply(self, event: Event) -> None:
         kind = kinds([event])[0]
+        if kind == "message_added" and not self.title:
+            self.title = title_from(event.message_added.message.content)  # named after its first message
         if kind == "session_updated":
             self.title, self.version = event.session_updated.title, event.session_updated.version
         elif kind == "agent_switched":

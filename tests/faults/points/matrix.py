@@ -15,15 +15,14 @@ from google.protobuf import json_format
 
 from tests.faults.harness.verdict import BUILD, Measure, Verdict
 from tests.faults.points.caller import Caller, calling
-from tests.faults.points.deployment import DATABASES, Deployment, Size, deployed
+from tests.faults.points.deployment import DATABASES, Deployment, Ground, Size, deployed, prepared_ground
 from tests.faults.points.failpoints import Action, Fault, Position
 from tests.faults.points.flows import FLOWS, Scene
 from tests.faults.points.judge import flaws_of
 from tests.faults.points.script import SCRIPT
-from tests.support.postgres import PostgresServer, running_postgres
 from tests.support.runtime_client import Event, kinds, refusal_of
 
-REDUCED_CELLS = 26  # of each database
+REDUCED_CELLS = 30  # of each database
 
 # Every durable step there is; one that is missing here, or is never reached, fails the row.
 STEPS = frozenset(
@@ -33,6 +32,8 @@ STEPS = frozenset(
         "accept.ToolResults",
         "accept.ApprovalDecision",
         "accept.FollowupAnswer",
+        "accept.Resume",
+        "withdraw_input",
         "model.call",
         "model.first_words",
         "log_writer.send",
@@ -61,11 +62,14 @@ STEPS = frozenset(
         "housekeeping.forget_deleted_sessions",
     }
 )
-# Steps that belong to no flow in particular: their faults are put into one flow only.
-_BACKGROUND = frozenset(
-    {"leases.renew", "leases.register", "leases.end", "outbox_store.delivered", "signing_keys.signing_key"}
-    | {step for step in STEPS if step.startswith(("housekeeping.", "watches."))}
+# Steps that belong to no flow in particular, and the flows into which their faults are put instead.
+_STARTING = frozenset(
+    {"leases.register", "leases.end", "signing_keys.signing_key", "watches.forget_the_dead"}
+    | {step for step in STEPS if step.startswith("housekeeping.")}
 )
+_TICKING = frozenset({"leases.renew", "outbox_store.delivered", "watches.change"})
+# What a flow is told that wanted to end a turn, or a wait, that has failed before.
+_TOO_LATE = ("TURN_NOT_ACTIVE", "INPUT_NOT_FOUND")
 _ONLY_ON_POSTGRESQL = frozenset({"watches.change", "watches.forget_the_dead", "leases.renew"})
 
 _names = itertools.count(1)
@@ -93,14 +97,15 @@ class Outcome:
 
 async def row_02(size: Size, seed: int) -> Verdict:
     """The failpoint matrix; reduced: some 50 cells, every step among them."""
-    with running_postgres() as postgres:
-        parts = await asyncio.gather(*(_on(kind, postgres, size, seed) for kind in DATABASES))
+    async with prepared_ground() as ground:
+        parts = await asyncio.gather(*(_on(kind, ground, size, seed) for kind in DATABASES))
     cells = sum(part.cells for part in parts)
     unreached = sorted(set.intersection(*(part.unreached for part in parts)))
     violations = [flaw for part in parts for flaw in part.violations]
     violations += [f"{step} was never reached" for step in unreached]
     measures = (
         Measure("cells", cells, at_least=50 if size == "reduced" else 200),
+        Measure("refused_by_model", sum(part.refused for part in parts), at_most=0, at_least=0),
         Measure("steps", len(STEPS) - len(unreached), at_least=len(STEPS)),
     )
     return Verdict(2, seed, measures, tuple(violations), BUILD / "row02" if violations else None)
@@ -111,19 +116,21 @@ class _Part:
     cells: int
     unreached: set[str]
     violations: list[str]
+    refused: int = 0
 
 
-async def _on(kind: str, postgres: PostgresServer, size: Size, seed: int) -> _Part:
+async def _on(kind: str, ground: Ground, size: Size, seed: int) -> _Part:
     part = _Part(0, set(STEPS), [])
     for settings in _distinct(flow.settings for flow in FLOWS.values()):
         flows = [name for name, flow in FLOWS.items() if flow.settings == settings]
-        async with deployed(kind, postgres, settings) as deployment:
+        async with deployed(kind, ground, settings) as deployment:
             candidates = await _discover(deployment, flows, part)
             count = len(candidates) if size == "full" else REDUCED_CELLS * len(flows) // len(FLOWS)
             for cell in sample(candidates, count, random.Random(f"{seed} {kind}")):
                 outcome = await play(deployment, cell.flow, cell.fault)
                 part.cells += outcome.struck
                 part.violations += [f"{kind} {cell}: {flaw}" for flaw in outcome.flaws]
+            part.refused += (await deployment.model.counts())["refused"]
     if kind == "sqlite":
         part.unreached -= _ONLY_ON_POSTGRESQL
     return part
@@ -148,10 +155,10 @@ def cells_of(flow: str, reached: Sequence[str]) -> list[Cell]:
     counted = Counter(point for point in reached if "!" not in point)
     for point, count in sorted(counted.items()):
         step, _, position = point.partition(":")
-        if step in _BACKGROUND and flow not in ("text", "watch", "restart"):
+        if (step in _STARTING and flow != "restart") or (step in _TICKING and flow not in ("text", "watch")):
             continue
         # How often the log is flushed is a matter of timing; everything else comes as often each time.
-        hits = {1} if step in _BACKGROUND or step == "log_writer.send" else {1, count}
+        hits = {1} if step in _TICKING or step == "log_writer.send" else {1, count}
         for action, hit in itertools.product(Action, sorted(hits)):
             if (position, action) != (Position.INSIDE, Action.UNAVAILABLE):
                 cells.append(Cell(flow, Fault(step, Position(position), action, hit)))
@@ -184,6 +191,7 @@ async def play(deployment: Deployment, flow: str, fault: Fault | None) -> Outcom
     copies = 2 if fault is not None and fault.action is Action.DELAY else 1
     marks: list[int] = []
     end = 0
+    left: list[Fault] = []
 
     def arm() -> None:
         marks.append(board.mark())
@@ -198,6 +206,7 @@ async def play(deployment: Deployment, flow: str, fault: Fault | None) -> Outcom
         try:
             await FLOWS[flow].play(scene)
             end = board.mark()
+            left = board.disarm()
             if flow == "delete":
                 flaws += await _flaws_of_deletion(scene)
             else:
@@ -207,14 +216,15 @@ async def play(deployment: Deployment, flow: str, fault: Fault | None) -> Outcom
                 flaws += [] if may_fail else [f"G4: the turn failed: {reason}" for reason in _failures(log)]
         except grpc.aio.AioRpcError as error:
             refusal = refusal_of(error)
-            if not (may_fail and refusal.reason == "TURN_NOT_ACTIVE"):
+            if not (may_fail and refusal.reason in _TOO_LATE):
                 flaws.append(f"refused: {refusal.code.name} {refusal.reason} {refusal.message}")
         except TimeoutError as error:
             flaws.append(f"stuck: {error}")
         reached = board.reached(marks[0], end) if marks else []
-        left = board.disarm()
+        left += board.disarm()
         struck = fault is not None and fault not in left
-        if fault is not None and not struck:
+        # What goes on by itself may not come in time, and what comes again may not come as often each time.
+        if fault is not None and not struck and fault.hit == 1 and fault.step not in _TICKING | _STARTING:
             flaws.append("the fault did not strike")
         if (await model.counts())["refused"] > refused_before:
             flaws.append("G7: the model refused a request")

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent_runtime.v1 import approval_pb2, input_pb2, session_history_pb2
+from agent_runtime.v1 import approval_pb2, input_pb2, session_history_pb2, turn_pb2
 from agent_runtime.v1.session_pb2 import SESSION_STATE_ACTIVE, Session
-from tests.faults.points.flows import Scene
+from tests.faults.points.flows import QUEUE, Scene, withdraw
 from tests.support.runtime_client import Event, RuntimeClient, kinds
 
 Call = Callable[[RuntimeClient, bool], Awaitable[Any]]
@@ -127,6 +127,32 @@ async def _resetting(scene: Scene) -> Call:
     return _on_some_session(scene, lambda client, session_id: client.reset_agent(session_id, REQUEST_ID))
 
 
+async def _withdrawing(scene: Scene) -> Call:
+    await scene.create()
+    await scene.say_until_held()
+    hello = input_pb2.UserMessage(text="hello")
+    accepted = [
+        await scene.caller.send(scene.session_id, f"waiting-{n}", detach=True, busy_policy=QUEUE, user_message=hello)
+        for n in range(2)
+    ]
+    one, two = (events[0].input_accepted.input_id for events in accepted)
+    return lambda client, other: withdraw(client, scene.session_id, two if other else one, REQUEST_ID)
+
+
+async def _resuming(scene: Scene) -> Call:
+    await scene.create()
+    limits = turn_pb2.TurnLimits(max_model_calls=1)
+    message = input_pb2.UserMessage(text="go [tool]")
+    events = await scene.caller.send(scene.session_id, "say", user_message=message, limits=limits)
+    await scene.finish(events)
+
+    async def call(client: RuntimeClient, other: bool) -> list[Event]:
+        more = turn_pb2.TurnLimits(max_model_calls=8 if other else 9)
+        return await _read(client, scene.session_id, resume=input_pb2.Resume(limits=more))
+
+    return call
+
+
 async def _cancelling(scene: Scene) -> Call:
     await scene.create()
     turn_id = await scene.say_until_held()
@@ -228,6 +254,8 @@ MUTATIONS: Mapping[str, Mutation] = {
     "switch": Mutation("AgentService/SwitchAgent", "switch_agent", _switching, _events("agent_switched")),
     "reset": Mutation("AgentService/ResetAgent", "reset_agent", _resetting, _events("agent_switched")),
     "cancel": Mutation("MessageService/CancelTurn", "cancel_turn", _cancelling, _events("turn_cancelled")),
+    "withdraw": Mutation("MessageService/WithdrawInput", "withdraw_input", _withdrawing, _events("input_withdrawn")),
+    "resume": Mutation("MessageService/SendMessage", "accept.Resume", _resuming, _accepted),
     "message": Mutation("MessageService/SendMessage", "accept.UserMessage", _talking, _accepted),
     "results": Mutation("MessageService/SendMessage", "accept.ToolResults", _giving_results, _accepted),
     "answer": Mutation("MessageService/SendMessage", "accept.FollowupAnswer", _answering, _accepted),

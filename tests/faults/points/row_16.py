@@ -16,10 +16,9 @@ from agent_runtime.v1 import approval_pb2
 from agent_runtime.v1.approval_pb2 import Approval, Decision
 from tests.faults.harness.verdict import Measure, Verdict
 from tests.faults.points.caller import calling
-from tests.faults.points.deployment import DATABASES, Deployment, Size, deployed
+from tests.faults.points.deployment import DATABASES, Deployment, Size, deployed, prepared_ground
 from tests.faults.points.flows import EXPIRY, Scene
 from tests.faults.points.judge import flaws_of
-from tests.support.postgres import running_postgres
 from tests.support.runtime_client import Event, RuntimeClient, kinds, refusal_of
 
 ROW = 16
@@ -36,6 +35,7 @@ class _Tally:
     decisions: int = 0
     executed: int = 0
     mutations: int = 0
+    refused: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
 
@@ -53,26 +53,25 @@ class _Said:
 async def row_16(size: Size, seed: int) -> Verdict:
     """20 deciders at once over all servers: each approval is decided once, its call runs at most once, as decided."""
     tally = _Tally()
-    with running_postgres() as postgres:
+    async with prepared_ground() as ground:
         for kind in DATABASES:
             dice = random.Random(f"{seed} {kind}")
-            async with deployed(kind, postgres) as deployment:
+            async with deployed(kind, ground) as deployment:
                 for n in range(_ROUNDS[size]):
                     for race in ("decide", "edit", "cancel"):
                         await _race(deployment, f"{race}-{n}", race, dice, tally)
                 await _mutate(deployment, dice, _MUTATIONS[size] // len(DATABASES), tally)
-                refused = (await deployment.model.counts())["refused"]
-            async with deployed(kind, postgres, EXPIRY) as deployment:
+                tally.refused += (await deployment.model.counts())["refused"]
+            async with deployed(kind, ground, EXPIRY) as deployment:
                 for n in range(_ROUNDS[size]):
                     await _race(deployment, f"expire-{n}", "expire", dice, tally)
-                refused += (await deployment.model.counts())["refused"]
-            if refused:
-                tally.violations.append(f"G7: {kind}: the model refused {refused} requests")
+                tally.refused += (await deployment.model.counts())["refused"]
     rounds = len(DATABASES) * _ROUNDS[size] * 4
     measures = (
         Measure("approvals", tally.approvals, at_least=rounds),
         Measure("decisions", tally.decisions),
         Measure("executed", tally.executed),
+        Measure("refused_by_model", tally.refused, at_most=0, at_least=0),
         Measure("outcomes", len(tally.outcomes), at_least=4),
         Measure("mutations", tally.mutations, at_least=_MUTATIONS[size]),
     )

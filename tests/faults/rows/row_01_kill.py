@@ -15,6 +15,7 @@ from tests.faults.harness.world import world
 ROW = 1
 REDUCED, FULL = 8, 200
 _LEASE = 5.0
+_SESSIONS = 16
 # It was renewed at most a fifth before the kill; a turn that is taken over sooner was taken from a living replica.
 _EARLIEST = 0.75 * _LEASE
 
@@ -24,7 +25,7 @@ async def run(kills: int, seed: int) -> Verdict:
     choice = random.Random(seed)
     killed_at: list[float] = []
     async with world(*script(0.02, words=20), settings={"LEASE": str(_LEASE)}) as w:
-        load = Load(w.net, w.postgres.url, sessions=20, seed=seed, name="kill")
+        load = Load(w.net, w.postgres.url, sessions=_SESSIONS, seed=seed, name="kill")
         load.start()
         await load.settled()
         for _ in range(kills):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 
 from devtools.local_postgres import local_postgres
 from tests.faults.harness.load import Load
@@ -31,10 +30,9 @@ async def run(restarts: int, seed: int) -> Verdict:
         await load.settled()
         for _ in range(restarts):
             await asyncio.sleep(choice.uniform(*pauses))
-            await w.postgres.crash_and_restart()
-            accepting = time.time()
+            ready = await w.postgres.crash_and_restart()
             await load.settled()
-            back.append(writers.first_after(accepting))
+            back.append(writers.first_after(ready.timestamp()))
             if load.violations:
                 break
         await writers.stop()
