@@ -38,7 +38,7 @@ def as_before(recorded: SessionChange, key: int, seen: list[SessionAggregate]) -
         change.events, change.messages, change.inputs = recorded.events, recorded.messages, recorded.inputs
         change.tool_calls, change.approvals = recorded.tool_calls, recorded.approvals
         change.switches, change.client_tools = recorded.switches, recorded.client_tools
-        change.removal, change.head_move = recorded.removal, recorded.head_move
+        change.removal, change.ended_turn = recorded.removal, recorded.ended_turn
 
     return decide
 

@@ -10,7 +10,7 @@ import pytest
 from services.application.ports import IdempotencyKey, SessionFilter, SessionView
 from services.domain.agent_context import AgentContext
 from services.domain.errors import RequestIdReusedError, SessionAlreadyExistsError
-from services.domain.session_change import HeadMove, Removal, SessionChange
+from services.domain.session_change import Removal, SessionChange
 from services.domain.session_events import SessionDeleted
 from tests.support.storage import OWNER, Storage, a_session
 from tests.support.unreliable_database import Loss, UnreliableDatabase
@@ -33,7 +33,6 @@ async def delete(storage: Storage, session_id: str) -> None:
     def decide(change: SessionChange) -> None:
         change.append(SessionDeleted())
         change.removal = Removal.SESSION
-        change.head_move = HeadMove.FENCE
 
     await storage.change(decide, session_id)
 

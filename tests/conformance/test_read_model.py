@@ -15,6 +15,7 @@ from services.application.turns.call_policy import Judgement
 from services.application.turns.outside_steps import cancel_turn
 from services.domain.agent_context import AgentContext
 from services.domain.errors import SessionNotFoundError, TurnNotFoundError
+from services.domain.input import InputState
 from services.domain.message import Message, MessageToolCall, Role
 from services.domain.model_exchange import ModelError, Usage
 from services.domain.session import SessionState
@@ -288,9 +289,15 @@ class TestTurns:
         key = first.claim.session_key
         events = await storage.events(key)
         ends = [event.sequence for event in events if type(event.payload).__name__ == "TurnCompleted"]
-        assert [await storage.reads.turn_end(key, one.turn.id, 1) for one in (first, second)] == ends
-        assert await storage.reads.turn_end(key, first.turn.id, ends[0]) is None
-        assert await storage.reads.turn_end(key, (await storage.start()).turn.id, ends[1]) is None
+        assert [await ends_at(storage, one) for one in (first, second)] == ends
+        assert await ends_at(storage, await storage.start()) is None
+
+
+async def ends_at(storage: Storage, running: Running) -> int | None:
+    """Where the stream of the input ends that started this turn."""
+    progress = await storage.reads.input_progress(running.claim.session_key, running.turn.input_id)
+    assert (progress.state, progress.turn_id) == (InputState.TAKEN, running.turn.id)
+    return progress.ends_at
 
 
 class TestUsage:

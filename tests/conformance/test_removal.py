@@ -20,7 +20,7 @@ from services.domain.approval import Decision
 from services.domain.errors import SessionNotFoundError, TurnInProgressError
 from services.domain.input import UserMessage
 from services.domain.message import MessageToolCall
-from services.domain.session_change import HeadMove, Removal, SessionChange
+from services.domain.session_change import Removal, SessionChange
 from services.domain.session_events import SessionDeleted, SessionEvent, TurnCancelled
 from services.domain.turn import CancelCause
 from services.infrastructure.persistence.tables import metadata, sessions
@@ -124,7 +124,6 @@ def delete(change: SessionChange) -> None:
         change.append(TurnCancelled(CancelCause.SESSION_DELETED, "ann"), turn_id=change.turn.id)
     change.append(SessionDeleted())
     change.removal = Removal.SESSION
-    change.head_move = HeadMove.FENCE
 
 
 async def everything_watched(storage: Storage, key: int, after: int, through: int) -> list[Item]:

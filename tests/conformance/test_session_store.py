@@ -20,7 +20,7 @@ from services.domain.errors import (
 )
 from services.domain.input import UserMessage
 from services.domain.message import Message, MessageToolCall, Role
-from services.domain.session_change import HeadMove, Removal, SessionChange
+from services.domain.session_change import Removal, SessionChange
 from services.domain.session_events import SessionDeleted
 from services.domain.turn import CancelCause, TurnState
 from tests.support.changes import ANN
@@ -50,7 +50,6 @@ def cancel(change: SessionChange) -> None:
 def delete(change: SessionChange) -> None:
     change.append(SessionDeleted())
     change.removal = Removal.SESSION
-    change.head_move = HeadMove.FENCE
 
 
 class TestACommand:

@@ -11,7 +11,7 @@ from services.application.turns.turn_limits import TurnLimits
 from services.domain.agent_context import SwitchSource
 from services.domain.approval import Decision
 from services.domain.errors import RuntimeServiceError
-from services.domain.input import ApprovalDecision, FollowupAnswer, ToolResult, UserMessage
+from services.domain.input import ApprovalDecision, BusyPolicy, FollowupAnswer, ToolResult, UserMessage
 from services.domain.message import MessageToolCall
 from services.domain.model_exchange import FinishReason
 from services.domain.policies.approval_rules import (
@@ -26,7 +26,7 @@ from services.domain.session_change import Removal, SessionChange
 from services.domain.session_events import MessagesCleared
 from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCallState
-from services.domain.turn import TurnState
+from services.domain.turn import CallerLimits, TurnState
 from tests.support.conversation import Conversation, call, command, done, handover, question, read, write
 
 IDS = ("", "x" * 129, *(f"c{n}" for n in range(1, 9)))
@@ -87,6 +87,14 @@ TIGHT = TurnLimits(
     followup_wait=80,
     tool_result_bytes=100,
 )
+ALLOWANCES = (
+    *[None] * 6,
+    CallerLimits(model_calls=2),
+    CallerLimits(tool_calls=2),
+    CallerLimits(agent_switches=0),
+    CallerLimits(tokens=5),
+    CallerLimits(running_time=20.0),
+)
 PATIENT = TurnLimits(approval_wait=None, tool_result_bytes=100)
 CONTENTS = ("", " ", "fine", "0", "false", "[]", '{"created": true, "exit_code": 1}', "y" * 101)
 EDITS = (
@@ -134,22 +142,46 @@ class Anybody:
 
     def may(self, happen: Callable[[], object]) -> bool:
         """Something may be refused, with a reason; then nothing has changed."""
-        before = self.memory.last_sequence, list(self.memory.messages), self.memory.turn, self.memory.context
+        before = self.what_there_is()
         try:
             happen()
         except RuntimeServiceError:
-            assert before == (
-                self.memory.last_sequence,
-                self.memory.messages,
-                self.memory.turn,
-                self.memory.context,
-            ), "refused, and changed something"
+            assert before == self.what_there_is(), "refused, and changed something"
             return False
         return True
 
+    def what_there_is(self) -> object:
+        memory = self.memory
+        return memory.last_sequence, list(memory.messages), memory.turn, memory.context, dict(memory.inputs)
+
     def somebody_speaks(self) -> None:
+        self.say_something(BusyPolicy.REJECT)
+
+    def somebody_has_more_to_say(self) -> None:
+        self.say_something(self.random.choice([BusyPolicy.QUEUE, BusyPolicy.STEER]))
+
+    def somebody_cannot_wait(self) -> None:
+        self.say_something(BusyPolicy.INTERRUPT)
+
+    def say_something(self, policy: BusyPolicy) -> None:
         agent = self.random.choice([None, None, None, "coder", *AGENTS])
-        self.may(lambda: self.talk.send(UserMessage("do something", agent)))
+        message = UserMessage("do something", agent, policy, self.random.choice(ALLOWANCES))
+        active = self.memory.turn.id if self.memory.turn is not None else ""
+        expected = self.random.choice(["", "", "", active, "turn_0"])
+        taken = self.may(lambda: self.talk.send(message, expected_turn_id=expected))
+        assert not taken or expected in ("", active), "said in another turn than it was meant for"
+
+    def somebody_takes_a_message_back(self) -> None:
+        pending = self.memory.load().pending_inputs
+        if pending:
+            self.talk.withdraw(self.random.choice(pending).id)
+
+    def somebody_resumes(self) -> None:
+        limits = self.random.choice(ALLOWANCES)
+        was_active, before = self.memory.turn is not None, len(self.memory.messages)
+        if self.may(lambda: self.talk.resume(limits)) and not was_active:
+            assert self.talk.is_running
+            assert len(self.memory.messages) == before, "nothing is said or done again"
 
     def the_model_wants_anything(self) -> None:
         if self.works:
@@ -184,7 +216,7 @@ class Anybody:
         if self.memory.turn is not None and self.talk.is_running and not self.works:
             agent = self.random.choice(["coder", "coder", "architect", "debug", "ask"])
             route = Route(agent, "because", SwitchSource.ROUTER, "high")
-            self.memory.change(lambda change: take_route(change, route, None, self.talk.limits))
+            self.memory.change(lambda change: take_route(change, route, None, self.talk.limits), is_step=True)
 
     def the_client_sends_any_results(self) -> None:
         known = [*self.memory.calls, "c0"]
@@ -246,7 +278,7 @@ class Anybody:
 
     def the_turn_is_cancelled(self) -> None:
         if self.memory.turn is not None:
-            self.talk.cancel()
+            self.talk.cancel(withdraw_pending=self.random.random() < 0.5)
 
     def something_of_ours_breaks(self) -> None:
         if self.memory.turn is not None:
@@ -278,6 +310,10 @@ class Anybody:
 
 MAY_HAPPEN: dict[Callable[[Anybody], None], int] = {
     Anybody.somebody_speaks: 8,
+    Anybody.somebody_has_more_to_say: 6,
+    Anybody.somebody_cannot_wait: 1,
+    Anybody.somebody_takes_a_message_back: 2,
+    Anybody.somebody_resumes: 3,
     Anybody.the_model_wants_anything: 12,
     Anybody.the_model_wants_what_it_may: 12,
     Anybody.the_model_finishes: 2,

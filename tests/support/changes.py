@@ -67,13 +67,15 @@ def a_call(call_id: str = "c1", **fields: object) -> ToolCall:
     return ToolCall(**(given | fields))  # type: ignore[arg-type]
 
 
-def a_change(turn: Turn | None = None, *, session: Session | None = None, **loaded: object) -> SessionChange:
+def a_change(
+    turn: Turn | None = None, *, session: Session | None = None, is_step: bool = False, **loaded: object
+) -> SessionChange:
     """A change of a session with that active turn, at number 10 of its log."""
     aggregate = SessionAggregate(
         session or a_session(), AgentContext("universal"), last_sequence=10, deadline_now=DATABASE_NOW, turn=turn
     )
     changed = replace(aggregate, **loaded)  # type: ignore[arg-type]
-    return SessionChange(changed, now=NOW, correlation_id="corr-1")
+    return SessionChange(changed, now=NOW, correlation_id="corr-1", is_step=is_step)
 
 
 def payloads(change: SessionChange) -> list[Payload]:

@@ -10,7 +10,7 @@ from devtools.scripted_model.pairing import check_request
 from services.application.ports.store import NOTHING_MORE
 from services.application.turns.answer_steps import take_answer, take_model_failure
 from services.application.turns.inputs.accept import accept, lookup_for
-from services.application.turns.inputs.accepted_input import AcceptedInput, Sender
+from services.application.turns.inputs.accepted_input import AcceptedInput, Sender, withdraw_input
 from services.application.turns.outside_steps import cancel_turn, expire_waits, fail_internally, recover_turn
 from services.application.turns.turn_limits import TurnLimits
 from services.domain.agent_context import AgentContext, SwitchSource
@@ -18,11 +18,14 @@ from services.domain.approval import Approval, ApprovalState, Decision
 from services.domain.errors import ErrorReason
 from services.domain.input import (
     ApprovalDecision,
+    BusyPolicy,
     FollowupAnswer,
     InputContent,
+    Resume,
     ToolResult,
     ToolResults,
     UserMessage,
+    in_turn,
 )
 from services.domain.message import Message, MessageToolCall, Role
 from services.domain.model_exchange import FinishReason, ModelAnswer, ModelError, Usage
@@ -32,7 +35,7 @@ from services.domain.session_change import Lookup, SessionChange
 from services.domain.session_events import TERMINAL, Payload, ToolCallsRequested
 from services.domain.tool import ASK_FOLLOWUP_QUESTION, ATTEMPT_COMPLETION, SWITCH_MODE, ClientTool
 from services.domain.tool_call import ToolCall, ToolCallState
-from services.domain.turn import CancelCause, Followup, Turn, TurnState, Wait
+from services.domain.turn import CallerLimits, CancelCause, Followup, Turn, TurnState, Wait
 from services.infrastructure.llm.chat_format import message_to_chat
 from tests.support.catalogs import Agents, a_policy
 from tests.support.changes import a_session
@@ -93,8 +96,27 @@ class Conversation:
         self.policy = a_policy(*rules, agents=self.agents)
         self.accepted: AcceptedInput | None = None
 
-    def user(self, text: str = "go on", *, agent: str | None = None) -> SessionChange:
-        return self.send(UserMessage(text, agent))
+    def user(
+        self,
+        text: str = "go on",
+        *,
+        agent: str | None = None,
+        policy: BusyPolicy = BusyPolicy.REJECT,
+        limits: CallerLimits | None = None,
+    ) -> SessionChange:
+        return self.send(UserMessage(text, agent, policy, limits))
+
+    def queue(self, text: str) -> SessionChange:
+        return self.user(text, policy=BusyPolicy.QUEUE)
+
+    def steer(self, text: str) -> SessionChange:
+        return self.user(text, policy=BusyPolicy.STEER)
+
+    def interrupt(self, text: str) -> SessionChange:
+        return self.user(text, policy=BusyPolicy.INTERRUPT)
+
+    def resume(self, limits: CallerLimits | None = None) -> SessionChange:
+        return self.send(Resume(limits))
 
     def model(self, *calls: MessageToolCall, text: str = "", **fields: object) -> SessionChange:
         """The model answers."""
@@ -106,11 +128,11 @@ class Conversation:
         agent = self.agents.get(self.turn.agent)
         judgements = [self.policy.judge(each, agent, self.memory.client_tools) for each in calls]
         lookup = Lookup(call_ids=tuple(each.id for each in calls if each.id))
-        return self._do(lambda change: take_answer(change, answer, judgements, self.limits), lookup)
+        return self._do(lambda change: take_answer(change, answer, judgements, self.limits), lookup, is_step=True)
 
     def model_fails(self, *, retryable: bool = True, said: str = "") -> SessionChange:
         error = ModelError("the model is away", retryable=retryable)
-        return self._do(lambda change: take_model_failure(change, error, said))
+        return self._do(lambda change: take_model_failure(change, error, said), is_step=True)
 
     def results(self, *results: ToolResult) -> SessionChange:
         """The client sends what its tools gave."""
@@ -137,9 +159,11 @@ class Conversation:
         """The user answers the question that is open."""
         return self.send(FollowupAnswer(self.followup.id, option, text))
 
-    def send(self, content: InputContent, *, principal: str = "ann", request_id: str = "") -> SessionChange:
+    def send(
+        self, content: InputContent, *, principal: str = "ann", request_id: str = "", expected_turn_id: str = ""
+    ) -> SessionChange:
         """Any input, as a client sends it."""
-        sender = Sender(request_id, principal)
+        sender = Sender(request_id, principal, expected_turn_id)
         kept: list[AcceptedInput] = []
         change = self._do(
             lambda change: kept.append(accept(change, content, sender, self.policy, self.limits)), lookup_for(content)
@@ -147,10 +171,22 @@ class Conversation:
         [self.accepted] = kept
         return change
 
-    def cancel(self) -> SessionChange:
-        return self._do(
-            lambda change: cancel_turn(change, cause=CancelCause.USER, cancelled_by="ann"), Lookup(draft_text=True)
-        )
+    def cancel(self, *, withdraw_pending: bool = False) -> SessionChange:
+        def decide(change: SessionChange) -> None:
+            for pending in change.pending_inputs if withdraw_pending else []:
+                withdraw_input(change, pending)
+            cancel_turn(change, cause=CancelCause.USER, cancelled_by="ann")
+
+        return self._do(decide, Lookup(draft_text=True))
+
+    def withdraw(self, input_id: str) -> SessionChange:
+        """Somebody takes a message back that waits."""
+
+        def decide(change: SessionChange) -> None:
+            [pending] = [each for each in change.pending_inputs if each.id == input_id]
+            withdraw_input(change, pending)
+
+        return self._do(decide)
 
     def fault(self) -> SessionChange:
         """Something of ours goes wrong."""
@@ -176,6 +212,11 @@ class Conversation:
     def last_turn(self) -> Turn:
         """The newest turn, active or not."""
         return list(self.memory.turns.values())[-1]
+
+    @property
+    def waiting(self) -> list[str]:
+        """What the messages say that wait, in the order they will be taken."""
+        return [each.message.text for each in in_turn(self.memory.load().pending_inputs) if each.message]
 
     @property
     def turn(self) -> Turn:
@@ -232,8 +273,10 @@ class Conversation:
         [message] = [each for each in self.memory.messages if each.tool_call_id == call_id]
         return message.is_error
 
-    def _do(self, decide: Callable[[SessionChange], object], lookup: Lookup = NOTHING_MORE) -> SessionChange:
-        change = self.memory.change(decide, lookup)
+    def _do(
+        self, decide: Callable[[SessionChange], object], lookup: Lookup = NOTHING_MORE, *, is_step: bool = False
+    ) -> SessionChange:
+        change = self.memory.change(decide, lookup, is_step=is_step)
         check_whole(self.memory)
         return change
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from services.application.ports.store import NOTHING_MORE
 from services.domain.agent_context import AgentContext, AgentSwitch
 from services.domain.approval import Approval, ApprovalState
-from services.domain.input import Input
+from services.domain.input import Input, InputState
 from services.domain.message import Message, MessageToolCall
 from services.domain.session import Session
 from services.domain.session_change import HeadMove, Lookup, Removal, SessionAggregate, SessionChange
@@ -42,7 +42,7 @@ class MemorySession:
         self.calls: dict[str, ToolCall] = {}
         self.approvals: dict[str, Approval] = {}
         self.switches: list[AgentSwitch] = []
-        self.inputs: list[Input] = []
+        self.inputs: dict[str, Input] = {}
         self.events: list[NewEvent] = []
         self.changes: list[tuple[SessionChange, Lookup]] = []
         self.cleared_through = 0
@@ -78,7 +78,7 @@ class MemorySession:
         assert turn is not None
         assert turn.attempt is not None
         delta = TextDelta(turn.attempt.message_id, text)
-        self.change(lambda change: change.append(delta, turn_id=turn.id))
+        self.change(lambda change: change.append(delta, turn_id=turn.id), is_step=True)
 
     def change(
         self,
@@ -86,9 +86,11 @@ class MemorySession:
         lookup: Lookup = NOTHING_MORE,
         *,
         correlation_id: str = "corr-1",
+        is_step: bool = False,
     ) -> SessionChange:
         """One transaction: all of what was staged, or nothing when `decide` raises."""
-        change = SessionChange(self.load(lookup), now=self.now, correlation_id=correlation_id)
+        assert not is_step or self.owned, "only whoever owns the session takes steps"
+        change = SessionChange(self.load(lookup), now=self.now, correlation_id=correlation_id, is_step=is_step)
         decide(change)
         if not change.writes_nothing:
             self._write(change)
@@ -117,6 +119,8 @@ class MemorySession:
             known_calls={id_: self.calls[id_] for id_ in lookup.call_ids if id_ in self.calls},
             known_approvals={id_: self.approvals[id_] for id_ in lookup.approval_ids if id_ in self.approvals},
             client_tools=self.client_tools if lookup.client_tools else (),
+            last_turn=next(reversed(self.turns.values()), None) if lookup.last_turn else None,
+            pending_inputs=tuple(each for each in self.inputs.values() if each.state is InputState.PENDING),
         )
 
     def history(self) -> list[Message]:
@@ -161,17 +165,28 @@ class MemorySession:
         for switch in change.switches:
             assert switch.ordinal == len(self.switches) + 1
             self.switches.append(switch)
-        self.inputs.extend(change.inputs)
+        self._write_inputs(change)
 
     def _write_turn(self, change: SessionChange) -> None:
-        turn = change.turn
+        turn, ended = change.turn, change.ended_turn
+        if ended is not None:
+            assert change.loaded.turn is not None
+            assert ended.id == change.loaded.turn.id
+            assert not ended.state.is_active
+            self.turns[ended.id] = ended
         if turn is None or turn == change.loaded.turn:
             return
         is_known = change.loaded.turn is not None and change.loaded.turn.id == turn.id
         assert is_known == (turn.id in self.turns)
-        assert is_known or change.inputs, "the number of a new turn is that of its input"
+        assert is_known or turn.input_id in change.inputs, "the number of a new turn is that of its input"
         self.turns[turn.id] = turn
         assert sum(each.state.is_active for each in self.turns.values()) <= 1, "one turn at a time"
+
+    def _write_inputs(self, change: SessionChange) -> None:
+        pending = {waiting.id for waiting in change.loaded.pending_inputs}
+        for each in change.inputs.values():
+            assert (each.id in self.inputs) == (each.id in pending), "an input is final once it waits no more"
+            self.inputs[each.id] = each
 
     def _write_approvals(self, change: SessionChange) -> None:
         loaded = {approval.id for approval in change.loaded.approvals} | set(change.loaded.known_approvals)

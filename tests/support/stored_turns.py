@@ -12,7 +12,7 @@ from services.domain.agent_context import AgentContext
 from services.domain.approval import Approval, Decision
 from services.domain.input import ApprovalDecision, ToolResult, ToolResults
 from services.domain.message import MessageToolCall
-from services.domain.session_change import HeadMove, Lookup, Removal, SessionAggregate, SessionChange
+from services.domain.session_change import Lookup, Removal, SessionAggregate, SessionChange
 from services.domain.session_events import SessionDeleted
 from services.domain.tool import ClientTool
 from tests.support.storage import (
@@ -101,4 +101,4 @@ async def with_client_tools(storage: Storage, session_id: str = "s1") -> int:
 def delete(change: SessionChange) -> None:
     """Removes the session, as DeleteSession does."""
     change.append(SessionDeleted())
-    change.removal, change.head_move = Removal.SESSION, HeadMove.FENCE
+    change.removal = Removal.SESSION

@@ -72,5 +72,8 @@ class UnreliableDatabase:
             return await self._database.write_statement(unit)
         raise DatabaseUnavailableError("the database connection was lost")
 
+    async def migrate(self, unit: Unit[T]) -> T:
+        return await self._database.migrate(unit)
+
     async def close(self) -> None:
         await self._database.close()

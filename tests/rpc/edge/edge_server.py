@@ -14,7 +14,7 @@ import grpc
 from google.protobuf.wrappers_pb2 import StringValue
 
 from server.authentication.development import DevelopmentAuthenticator
-from server.config import Sizes
+from server.setting_groups import Sizes
 from server.drain_signal import DrainSignal
 from server.grpc_options import server_options
 from server.interceptors.chain import build_chain

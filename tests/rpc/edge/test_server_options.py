@@ -9,7 +9,7 @@ import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
-from server.config import Sizes
+from server.setting_groups import Sizes
 from server.grpc_options import server_options
 from tests.rpc.edge.edge_server import Edge, running_edge
 

@@ -11,13 +11,18 @@ from random import Random
 
 import pytest
 
+from services.application.turns.inputs.user_message import MAX_PENDING
+from services.application.turns.turn_flow import INPUT_ID
 from services.domain.approval import ApprovalState
+from services.domain.input import Disposition, InputState, in_turn
 from services.domain.message import Role
 from services.domain.policies.arguments import arguments_hash, parse_arguments
 from services.domain.session_events import (
     TERMINAL,
     ApprovalRequested,
     ApprovalResolved,
+    InputAccepted,
+    InputWithdrawn,
     MessageAdded,
     RequestedToolCall,
     ToolCallsRequested,
@@ -28,6 +33,7 @@ from services.domain.session_events import (
 )
 from services.domain.tool import ASK_FOLLOWUP_QUESTION, ATTEMPT_COMPLETION, SWITCH_MODE
 from services.domain.tool_call import ToolCall, ToolCallState, ToolResultSource
+from services.domain.turn import TurnStartCause
 from tests.support.anybody import Anybody
 from tests.support.conversation import Conversation
 
@@ -157,7 +163,70 @@ def nothing_goes_beyond_a_limit(talk: Conversation) -> None:
         assert turn.model_calls <= talk.limits.model_calls
 
 
+def what_waits_is_taken_in_its_turn_or_taken_back(talk: Conversation) -> None:
+    waiting: list[str] = []
+    steering: set[str] = set()
+    spoken: Counter[str] = Counter()
+    withdrawn: Counter[str] = Counter()
+    for payload in talk.memory.log:
+        match payload:
+            case InputAccepted(disposition=Disposition.QUEUED | Disposition.STEERED):
+                if payload.disposition is Disposition.STEERED:
+                    steering.add(payload.input_id)
+                waiting.append(payload.input_id)
+                waiting.sort(key=lambda input_id: input_id not in steering)  # stable: else as they came
+                assert payload.queue_position == waiting.index(payload.input_id) + 1
+                assert len(waiting) <= MAX_PENDING
+            case InputAccepted():
+                assert payload.queue_position == 0
+            case InputWithdrawn(input_id):
+                waiting.remove(input_id)
+                withdrawn[input_id] += 1
+            case MessageAdded(message) if INPUT_ID in message.metadata:
+                said_by = message.metadata[INPUT_ID]
+                spoken[said_by] += 1
+                if said_by in waiting:
+                    assert waiting.pop(0) == said_by, "taken before its turn"
+    assert waiting == [each.id for each in in_turn(talk.memory.load().pending_inputs)]
+    assert not waiting or talk.memory.turn is not None, "it waits for the end of a turn"
+    for counted in (spoken, withdrawn):
+        assert not counted or max(counted.values()) == 1
+    assert not spoken.keys() & withdrawn.keys()
+    states = {each.id: each.state for each in talk.memory.inputs.values()}
+    assert all(states[input_id] is InputState.TAKEN for input_id in spoken)
+    assert all(states[input_id] is InputState.WITHDRAWN for input_id in withdrawn)
+
+
+def a_resumed_turn_takes_up_the_one_that_failed(talk: Conversation) -> None:
+    newest = ""
+    for event in talk.memory.events:
+        if isinstance(event.payload, TurnStarted):
+            if event.payload.cause is TurnStartCause.RESUME:
+                failed = talk.memory.turns[event.payload.resumed_turn_id]
+                assert failed.failure is not None
+                assert failed.failure.resumable
+                assert newest in ("", failed.id), "there was a newer one"
+            newest = event.turn_id or ""
+
+
+def nobody_goes_beyond_what_the_caller_allows(talk: Conversation) -> None:
+    ordered: Counter[str | None] = Counter()
+    for event in talk.memory.events:
+        if isinstance(event.payload, ToolCallsRequested):
+            ordered[event.turn_id] += len(event.payload.calls)
+    for turn in talk.memory.turns.values():
+        limits, base = turn.limits, turn.counted_from
+        if limits is None or base.tokens or base.tool_calls or base.running_time:
+            continue  # without limits, or resumed
+        assert limits.model_calls is None or turn.model_calls - base.model_calls <= limits.model_calls
+        assert limits.tool_calls is None or ordered[turn.id] <= limits.tool_calls
+        assert limits.agent_switches is None or turn.agent_switches <= limits.agent_switches
+
+
 PROMISES = (
+    what_waits_is_taken_in_its_turn_or_taken_back,
+    a_resumed_turn_takes_up_the_one_that_failed,
+    nobody_goes_beyond_what_the_caller_allows,
     turns_end_once_and_their_end_is_the_last_of_them,
     a_paused_turn_says_so_and_says_when_it_goes_on,
     calls_are_ordered_once_if_ever_and_only_when_they_may_run,

@@ -59,7 +59,7 @@ class TestApproving:
         [order] = [payload for payload in payloads(change) if isinstance(payload, ToolCallsRequested)]
         shown = talk.approval("c1").arguments_json
         assert order.calls == (RequestedToolCall("c1", "write_file", shown, arguments_edited=False),)
-        assert (order.batch_id, change.head_move) == (talk.record("c1").batch_id, HeadMove.RELEASE)
+        assert (order.batch_id, change.head_move) == (talk.record("c1").batch_id, HeadMove.KEEP)
         talk.results(result("c1"))
         assert (talk.told("c1"), talk.is_running) == ("fine", True)
 
@@ -73,11 +73,9 @@ class TestApproving:
         event = resolved(change)
         assert (event.outcome, event.released, event.decided_by) == (ApprovalState.APPROVED, True, "bob")
         assert (event.approval_id, event.tool_call_id, event.automatic) == (approval.id, "c1", False)
-        assert change.inputs[0].kind is InputKind.APPROVAL_DECISION
-        assert (approval.input_id, approval.accepted_sequence) == (
-            change.inputs[0].id,
-            change.inputs[0].accepted_sequence,
-        )
+        [stored] = change.inputs.values()
+        assert stored.kind is InputKind.APPROVAL_DECISION
+        assert (approval.input_id, approval.accepted_sequence) == (stored.id, stored.accepted_sequence)
 
     def test_with_a_word_passes_it_on_to_the_model(self) -> None:
         talk = writing()

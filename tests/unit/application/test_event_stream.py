@@ -33,7 +33,7 @@ QUICK = StreamSettings(heartbeat=0.01)
 
 def a_snapshot(as_of: int = 0) -> SessionSnapshot:
     view = SessionView(a_session(), AgentContext("universal"), as_of)
-    return SessionSnapshot(view, None, None, "", "", (), (), as_of)
+    return SessionSnapshot(view, None, None, "", "", (), (), (), as_of)
 
 
 class Watched:

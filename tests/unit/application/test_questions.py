@@ -80,7 +80,8 @@ class TestAnswering:
         assert kinds(change) == ["InputAccepted", "ToolResultRecorded", "MessageAdded", "TurnResumed"]
         assert (talk.told("c1"), talk.is_error("c1")) == ("blue", False)
         assert payloads(change)[-1] == TurnResumed("coder", TurnResumeCause.FOLLOWUP)
-        assert change.inputs[0].kind is InputKind.FOLLOWUP_ANSWER
+        [stored] = change.inputs.values()
+        assert stored.kind is InputKind.FOLLOWUP_ANSWER
 
     def test_in_own_words_gives_the_model_those(self) -> None:
         talk = asked()
@@ -110,7 +111,7 @@ class TestAnswering:
         talk.cancel()
         with pytest.raises(TurnNotActiveError) as caught:
             talk.send(FollowupAnswer(followup.id, text="yes"))
-        assert caught.value.metadata == {"turn_id": ""}
+        assert caught.value.metadata == {}
 
 
 class TestAUserMessageWhileAQuestionIsOpen:
@@ -120,7 +121,8 @@ class TestAUserMessageWhileAQuestionIsOpen:
         change = talk.user("I like green")
         [accepted] = [payload for payload in payloads(change) if isinstance(payload, InputAccepted)]
         assert (accepted.turn_id, accepted.disposition) == (turn.id, Disposition.CONTINUED)
-        assert change.inputs[0].kind is InputKind.USER_MESSAGE
+        [stored] = change.inputs.values()
+        assert stored.kind is InputKind.USER_MESSAGE
         assert talk.told("c1") == "I like green"
         assert [m.content for m in talk.memory.messages if m.role is Role.USER] == ["go on"]
         assert talk.turn.id == turn.id

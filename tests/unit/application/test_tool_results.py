@@ -42,7 +42,8 @@ class TestAResult:
         change = talk.results(result("c1"))
         [accepted] = [payload for payload in payloads(change) if isinstance(payload, InputAccepted)]
         assert (accepted.turn_id, accepted.disposition) == (talk.turn.id, Disposition.CONTINUED)
-        assert (change.inputs[0].kind, change.inputs[0].accepted_sequence) == (
+        [stored] = change.inputs.values()
+        assert (stored.kind, stored.accepted_sequence) == (
             InputKind.TOOL_RESULTS,
             change.loaded.last_sequence + 1,
         )

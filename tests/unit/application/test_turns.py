@@ -60,6 +60,11 @@ def accept(change: SessionChange, text: str = "hello", request_id: str = "") -> 
     return accept_user_message(change, UserMessage(text), Sender(request_id, "ann"), LIMITS)
 
 
+def a_step(turn: Turn, **loaded: object) -> SessionChange:
+    """A step of whoever runs the turn."""
+    return a_change(turn, is_step=True, **loaded)  # type: ignore[arg-type]
+
+
 def turn_of(change: SessionChange) -> Turn:
     assert change.turn is not None
     return change.turn
@@ -96,7 +101,7 @@ class TestAcceptingAUserMessage:
     def test_remembers_who_sent_it_and_the_number_it_got(self) -> None:
         change = a_change()
         accepted = accept(change, request_id="r1")
-        [stored] = change.inputs
+        [stored] = change.inputs.values()
         assert (stored.id, stored.turn_id) == (accepted.input_id, accepted.turn_id)
         assert stored.accepted_sequence == accepted.sequence == 11
         assert (stored.principal, stored.kind, stored.request_id) == ("ann", InputKind.USER_MESSAGE, "r1")
@@ -135,7 +140,7 @@ class TestAcceptingAUserMessage:
 
 class TestTheModelsAnswer:
     def test_completes_the_turn_and_leaves_the_session_without_an_owner(self) -> None:
-        change = a_change(a_running_turn())
+        change = a_step(a_running_turn())
         take(change, answer("Hello!"))
         assert kinds(change) == ["MessageAdded", "UsageReported", "TurnCompleted"]
         turn = turn_of(change)
@@ -144,14 +149,14 @@ class TestTheModelsAnswer:
         assert change.head_move is HeadMove.RELEASE
 
     def test_becomes_the_message_whose_deltas_were_streamed(self) -> None:
-        change = a_change(a_running_turn())
+        change = a_step(a_running_turn())
         take(change, answer("Hello!", reasoning="hmm"))
         [message] = change.messages
         assert (message.id, message.content, message.reasoning, message.complete) == ("msg_1", "Hello!", "hmm", True)
         assert (message.role, message.agent, message.turn_id) == (Role.ASSISTANT, "universal", "turn_1")
 
     def test_adds_its_cost_to_the_turns(self) -> None:
-        change = a_change(a_running_turn(usage=Usage(10, 20)))
+        change = a_step(a_running_turn(usage=Usage(10, 20)))
         take(change, answer("Hello!"))
         assert turn_of(change).usage == Usage(11, 21)
         assert UsageReported(ONE_TOKEN, "scripted") in payloads(change)
@@ -161,7 +166,7 @@ class TestTheModelsAnswer:
 
     @pytest.mark.parametrize("text", ["", "  \n"])
     def test_that_says_nothing_fails_the_turn_resumably_and_is_still_paid_for(self, text: str) -> None:
-        change = a_change(a_running_turn())
+        change = a_step(a_running_turn())
         take(change, answer(text))
         assert kinds(change) == ["UsageReported", "TurnFailed"]
         assert failure_reason(change) is ErrorReason.LLM_BAD_RESPONSE
@@ -169,18 +174,18 @@ class TestTheModelsAnswer:
         assert change.messages == []
 
     def test_that_was_filtered_fails_the_turn_and_keeps_what_was_shown_as_incomplete(self) -> None:
-        change = a_change(a_running_turn())
+        change = a_step(a_running_turn())
         take(change, answer("I was ab", finish_reason=FinishReason.CONTENT_FILTER))
         assert failure_reason(change) is ErrorReason.CONTENT_FILTERED
         assert [message.complete for message in change.messages] == [False]
 
     def test_that_was_cut_for_length_is_an_answer(self) -> None:
-        change = a_change(a_running_turn())
+        change = a_step(a_running_turn())
         take(change, answer("very lo", finish_reason=FinishReason.LENGTH))
         assert turn_of(change).finish_reason is FinishReason.LENGTH
 
     def test_marks_a_refusal(self) -> None:
-        change = a_change(a_running_turn())
+        change = a_step(a_running_turn())
         take(change, answer("I'd rather not", refusal=True))
         assert change.messages[0].metadata == {"refusal": "true"}
 
@@ -192,7 +197,7 @@ class TestTheModelsAnswer:
 
 class TestToolCalls:
     def test_nobody_can_run_are_answered_with_errors_and_the_model_is_asked_again(self) -> None:
-        change = a_change(a_running_turn())
+        change = a_step(a_running_turn())
         take(change, answer("Let me see", "c1", "c2"))
         assert [m.role for m in change.messages] == [Role.ASSISTANT, Role.TOOL, Role.TOOL]
         assert [m.tool_call_id for m in change.messages[1:]] == ["c1", "c2"]
@@ -205,7 +210,7 @@ class TestToolCalls:
         assert change.head_move is HeadMove.KEEP
 
     def test_are_recorded_in_their_order_before_their_results(self) -> None:
-        change = a_change(a_running_turn())
+        change = a_step(a_running_turn())
         take(change, answer("", "c1", "c2"))
         assert kinds(change) == ["MessageAdded", "UsageReported", *["ToolResultRecorded", "MessageAdded"] * 2]
         assert [(call.id, call.position) for call in change.batch] == [("c1", 0), ("c2", 1)]
@@ -213,14 +218,14 @@ class TestToolCalls:
         assert recorded == ["c1", "c2"]
 
     def test_beyond_the_cap_of_model_calls_end_the_turn_with_a_whole_history(self) -> None:
-        change = a_change(a_running_turn(model_calls=3))
+        change = a_step(a_running_turn(model_calls=3))
         take(change, answer("", "c1"), TurnLimits(model_calls=3))
         assert failure_reason(change) is ErrorReason.BUDGET_EXHAUSTED
         assert [m.role for m in change.messages] == [Role.ASSISTANT, Role.TOOL]
         assert turn_of(change).model_calls == 3
 
     def test_of_a_filtered_answer_are_settled_too(self) -> None:
-        change = a_change(a_running_turn())
+        change = a_step(a_running_turn())
         take(change, answer("", "c1", finish_reason=FinishReason.CONTENT_FILTER))
         assert failure_reason(change) is ErrorReason.CONTENT_FILTERED
         assert [m.role for m in change.messages] == [Role.ASSISTANT, Role.TOOL]
@@ -239,7 +244,7 @@ class TestToolCalls:
     def test_enter_the_history_with_ids_and_names_that_a_provider_takes_back(
         self, ids: list[str], names: list[str]
     ) -> None:
-        change = a_change(a_running_turn(), known_calls={"taken": a_call("taken")})
+        change = a_step(a_running_turn(), known_calls={"taken": a_call("taken")})
         calls = tuple(MessageToolCall(call_id, name, '{"a": 1') for call_id, name in zip(ids, names, strict=False))
         take(change, replace(answer("text"), tool_calls=calls))
         check_request({"model": "m", "messages": [message_to_chat(message) for message in change.messages]})
@@ -249,7 +254,7 @@ class TestToolCalls:
         assert [call.arguments_json for call in change.messages[0].tool_calls] == ['{"a": 1'] * len(ids)
 
     def test_keep_the_models_own_ids_where_they_can(self) -> None:
-        change = a_change(a_running_turn())
+        change = a_step(a_running_turn())
         take(change, answer("", "c1", "c1", "c2"))
         first, second, third = (call.id for call in change.messages[0].tool_calls)
         assert (first, third) == ("c1", "c2")
@@ -259,7 +264,7 @@ class TestToolCalls:
 class TestAFailureOfTheModel:
     @pytest.mark.parametrize("retryable", [True, False])
     def test_fails_the_turn_and_keeps_what_was_shown_as_incomplete(self, retryable: bool) -> None:
-        change = a_change(a_running_turn())
+        change = a_step(a_running_turn())
         error = ModelError("the model is away", retryable=retryable, retry_after=7.0)
         take_model_failure(change, error, "I was about to")
         assert kinds(change) == ["MessageAdded", "TurnFailed"]
@@ -270,7 +275,7 @@ class TestAFailureOfTheModel:
 
     @pytest.mark.parametrize("nothing", ["", " \n"])
     def test_before_the_first_word_leaves_no_message(self, nothing: str) -> None:
-        change = a_change(a_running_turn())
+        change = a_step(a_running_turn())
         take_model_failure(change, ModelError("no", retryable=True), nothing)
         assert kinds(change) == ["TurnFailed"]
 

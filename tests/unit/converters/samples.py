@@ -12,13 +12,13 @@ from services.domain import session_events as log
 from services.domain.agent_context import AgentContext
 from services.domain.agent_work import AgentWork, CodingWork, DebugWork, DesignWork, ExecutedCommand
 from services.domain.approval import Approval
-from services.domain.input import RejectedToolResult
+from services.domain.input import BusyPolicy, Input, RejectedToolResult, UserMessage
 from services.domain.message import Message, MessageToolCall, Role
 from services.domain.model_exchange import FinishReason, Usage
 from services.domain.session import Session
 from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
-from services.domain.turn import Followup, FollowupOption, Turn, TurnFailure, Wait
+from services.domain.turn import CallerLimits, Followup, FollowupOption, Turn, TurnFailure, Wait
 
 PAYLOAD_CLASSES: tuple[type[log.Payload], ...] = get_args(log.Payload)
 
@@ -32,6 +32,19 @@ finish_reasons = st.sampled_from([reason for reason in FinishReason if reason is
 delays = st.none() | st.integers(0, 10**6).map(lambda milliseconds: milliseconds / 1000)
 usages = st.builds(Usage, numbers, numbers, numbers, numbers, st.booleans())
 calls = st.builds(MessageToolCall, texts, texts, texts, st.booleans())
+caller_limits = st.builds(
+    CallerLimits,
+    model_calls=st.none() | counts,
+    tool_calls=st.none() | counts,
+    agent_switches=st.none() | counts,
+    tokens=st.none() | numbers,
+    running_time=delays,
+)
+pending_inputs = st.builds(
+    Input,
+    create_time=times,
+    message=st.builds(UserMessage, texts, st.none() | texts, st.sampled_from([BusyPolicy.QUEUE, BusyPolicy.STEER])),
+)
 failures = st.builds(TurnFailure, message=texts, retry_delay=delays, resumable=...)
 tool_calls = st.builds(ToolCall, create_time=times, expire_time=st.none() | times, original_arguments_json=...)
 approvals = st.builds(
@@ -149,6 +162,7 @@ def turns() -> st.SearchStrategy[Turn]:
         model_calls=counts,
         tool_calls=counts,
         agent_switches=counts,
+        limits=st.none() | caller_limits,
         usage=usages,
         finish_reason=st.none() | finish_reasons,
         failure=st.none() | failures,
@@ -186,5 +200,6 @@ def snapshots() -> st.SearchStrategy[SessionSnapshot]:
         draft_message_id=texts,
         open_calls=st.lists(tool_calls, max_size=2).map(tuple),
         pending_approvals=st.lists(approvals, max_size=2).map(tuple),
+        pending_inputs=st.lists(pending_inputs, max_size=2).map(tuple),
         as_of_sequence=numbers,
     )

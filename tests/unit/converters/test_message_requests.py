@@ -13,7 +13,7 @@ from agent_runtime.v1.input_pb2 import UserMessage
 from agent_runtime.v1.message_service_pb2 import SendMessageRequest
 from agent_runtime.v1.session_stream_pb2 import WatchSessionRequest
 from agent_runtime.v1.tool_pb2 import ClientTool, ClientToolSet
-from agent_runtime.v1.turn_pb2 import TURN_STATE_PAUSED, TURN_STATE_RUNNING, TurnLimits
+from agent_runtime.v1.turn_pb2 import TURN_STATE_PAUSED, TURN_STATE_RUNNING
 from server.converters import approval_requests, limits, message_requests, session_requests
 from server.converters.message_requests import SendMessageFields
 from services.domain.errors import NotImplementedYetError
@@ -52,6 +52,7 @@ def test_a_message_of_a_user() -> None:
         "session_id": "s",
         "request_id": "r",
         "content": Said("hello"),
+        "expected_turn_id": "",
         "after_sequence": None,
         "detach": True,
     }
@@ -113,12 +114,6 @@ def test_a_policy_nobody_knows_is_refused() -> None:
     assert violations(lambda: from_send_message(request)) == ["busy_policy"]
 
 
-def with_policy(policy: input_pb2.BusyPolicy.ValueType) -> SendMessageRequest:
-    request = said()
-    request.busy_policy = policy
-    return request
-
-
 EAGER = ClientTool(name="look", description="looks", read_only=True, speculative=True)
 REMEMBERED = input_pb2.ApprovalDecision(
     approval_id="a",
@@ -128,29 +123,7 @@ REMEMBERED = input_pb2.ApprovalDecision(
 )
 
 LATER: list[tuple[str, Callable[[], object]]] = [
-    ("BUSY_POLICY_QUEUE", lambda: from_send_message(with_policy(input_pb2.BUSY_POLICY_QUEUE))),
-    ("BUSY_POLICY_STEER", lambda: from_send_message(with_policy(input_pb2.BUSY_POLICY_STEER))),
-    ("BUSY_POLICY_INTERRUPT", lambda: from_send_message(with_policy(input_pb2.BUSY_POLICY_INTERRUPT))),
-    (
-        "expected_turn_id",
-        lambda: from_send_message(
-            SendMessageRequest(session_id="s", expected_turn_id="t", user_message=UserMessage(text="x"))
-        ),
-    ),
-    (
-        "limits",
-        lambda: from_send_message(
-            SendMessageRequest(session_id="s", limits=TurnLimits(), user_message=UserMessage(text="x"))
-        ),
-    ),
     ("user_message.workspace_revision", lambda: from_send_message(said(workspace_revision="1"))),
-    ("resume", lambda: from_send_message(SendMessageRequest(session_id="s", resume=input_pb2.Resume()))),
-    (
-        "withdraw_pending",
-        lambda: message_requests.from_cancel_turn(
-            message_service_pb2.CancelTurnRequest(session_id="s", withdraw_pending=True)
-        ),
-    ),
     (
         "client_tools.speculative",
         lambda: session_requests.from_create_session(sessions.CreateSessionRequest(client_tools=[EAGER])),
@@ -193,4 +166,4 @@ def test_a_turn_is_named_or_not() -> None:
         "turn_id"
     ]
     fields = message_requests.from_cancel_turn(message_service_pb2.CancelTurnRequest(session_id="s"))
-    assert fields == {"session_id": "s", "turn_id": "", "request_id": ""}
+    assert fields == {"session_id": "s", "turn_id": "", "withdraw_pending": False, "request_id": ""}

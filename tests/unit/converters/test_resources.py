@@ -29,7 +29,7 @@ from services.domain.session import Session, SessionState
 from services.domain.session_events import SessionEvent, TextDelta
 from services.domain.tool import Tool, ToolExecutor
 from services.domain.tool_call import ToolCall
-from services.domain.turn import CancelCause, Turn, Wait
+from services.domain.turn import CallerLimits, CancelCause, Turn, Wait
 from tests.unit.converters import samples
 from tests.unit.converters.likeness import assert_alike
 
@@ -47,8 +47,17 @@ def test_a_session(view: SessionView) -> None:
     assert wire.last_sequence == view.last_sequence
 
 
-OF_THE_INSIDE = {"principal", "correlation_id", "attempt", "batch_ordinal", "work_start_time"}
-SHOWN_OTHERWISE = {"wait", "finish_reason", "cancel_cause", "cancelled_by"}
+OF_THE_INSIDE = {
+    "principal",
+    "correlation_id",
+    "attempt",
+    "batch_ordinal",
+    "work_start_time",
+    "counted_from",
+    "repeats",
+    "shares",
+}
+SHOWN_OTHERWISE = {"wait", "limits", "finish_reason", "cancel_cause", "cancelled_by"}
 
 
 @given(samples.turns())
@@ -58,6 +67,10 @@ def test_a_turn(turn: Turn) -> None:
     assert wire.session_id == "s"
     assert wire.HasField("cancellation") == (turn.cancel_cause is not None)
     assert (wire.cancellation.cause == 1) == (turn.cancel_cause is CancelCause.USER)
+    assert wire.HasField("limits") == (turn.limits is not None)
+    limits = turn.limits or CallerLimits()
+    for name in ("model_calls", "tool_calls", "agent_switches", "tokens", "running_time"):
+        assert wire.limits.HasField(f"max_{name}") == (getattr(limits, name) is not None)  # type: ignore[arg-type]
     wait = turn.wait or Wait(())
     assert_alike(wire, wait, but=frozenset({"reasons", "followup"}))
     assert len(wire.waiting_for) == len(wait.reasons)
@@ -173,6 +186,14 @@ def test_a_snapshot(snapshot: SessionSnapshot) -> None:
     assert wire.agent_context == to_agent_context(snapshot.view)
     assert list(wire.open_tool_calls) == [to_open_tool_call(call) for call in snapshot.open_calls]
     assert list(wire.pending_approvals) == [to_approval(session_id, it) for it in snapshot.pending_approvals]
+    assert [pending.queue_position for pending in wire.pending_inputs] == list(
+        range(1, len(snapshot.pending_inputs) + 1)
+    )
+    for shown, pending in zip(wire.pending_inputs, snapshot.pending_inputs, strict=True):
+        assert pending.message is not None
+        assert (shown.id, shown.request_id, shown.submitted_by) == (pending.id, pending.request_id, pending.principal)
+        assert shown.user_message.text == pending.message.text
+        assert shown.user_message.HasField("agent") == (pending.message.agent is not None)
     assert wire.partial_message.message_id == snapshot.draft_message_id
     assert (wire.partial_message.text, wire.partial_message.reasoning) == (
         snapshot.draft_text,
@@ -190,7 +211,7 @@ def test_a_snapshot(snapshot: SessionSnapshot) -> None:
 
 @given(samples.session_views())
 def test_a_snapshot_of_an_idle_session(view: SessionView) -> None:
-    item = SessionSnapshot(view, None, None, "", "", (), (), 7)
+    item = SessionSnapshot(view, None, None, "", "", (), (), (), 7)
     wire = to_watch_session_response(item)
     assert wire.WhichOneof("item") == "snapshot"
     assert not wire.snapshot.HasField("active_turn")

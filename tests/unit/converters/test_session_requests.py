@@ -144,8 +144,11 @@ def test_a_negative_page_size_is_refused_in_every_list() -> None:
             session_history_pb2.ListMessagesRequest(session_id="s", page_size=-1)
         ),
         lambda: message_requests.from_list_turns(message_service_pb2.ListTurnsRequest(session_id="s", page_size=-1)),
-        lambda: message_requests.from_list_open_tool_calls(
+        lambda: message_requests.from_list_of_session(
             message_service_pb2.ListOpenToolCallsRequest(session_id="s", page_size=-1)
+        ),
+        lambda: message_requests.from_list_of_session(
+            message_service_pb2.ListPendingInputsRequest(session_id="s", page_size=-1)
         ),
         lambda: approval_requests.from_list_approvals(approval_service_pb2.ListApprovalsRequest(page_size=-1)),
         lambda: agent_requests.from_list_agents(agent_service_pb2.ListAgentsRequest(page_size=-1)),

@@ -63,7 +63,7 @@ def test_mending_twice_changes_nothing_more(messages: list[Message]) -> None:
 
 
 def test_a_valid_history_stays_as_it_is() -> None:
-    history = (said(Role.USER), called("a", "b"), result("a"), result("b"), said(Role.ASSISTANT))
+    history = (said(Role.USER), called("a", "b"), result("a"), result("b"), said(Role.ASSISTANT), said(Role.USER))
     assert valid_history(history) == history
 
 
@@ -81,6 +81,13 @@ def test_a_result_without_a_call_becomes_text_that_is_not_lost() -> None:
     [mended] = valid_history([result("nobody", "precious")])
     assert (mended.role, mended.tool_call_id) == (Role.USER, None)
     assert "precious" in mended.content
+
+
+def test_after_an_answer_that_was_cut_off_the_model_is_asked_to_go_on() -> None:
+    cut_off = said(Role.ASSISTANT, "half a")
+    history, asked_on = valid_history([said(Role.USER), cut_off])[:2], valid_history([said(Role.USER), cut_off])[2:]
+    assert history == (said(Role.USER), cut_off)
+    assert [message.role for message in asked_on] == [Role.USER]
 
 
 def test_an_empty_history_stays_empty() -> None:
