@@ -90,7 +90,7 @@ test: $(READY) ## All tests, against real PostgreSQL and Redis servers it starts
 
 .PHONY: bench
 bench: $(READY) ## Measure what is promised about speed and routing: one table, and build/bench.json
-	@$(PY) -m tests.bench
+	@$(PY) -m tests.bench $(ARGS)
 
 .PHONY: faults
 faults: $(READY) ## Break replicas, database and connections, and judge what clients saw: a line per row (ARGS="--row 1")

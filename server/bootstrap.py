@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 
 from server.authentication.selection import authenticator_for
 from server.config import Settings
@@ -84,7 +83,13 @@ async def run(
         )
         add_services(server.grpc, settings, engine, tokens)
         address = await server.start(SERVICES)
-        supervisor.start("health watch", HealthWatch(server.health, partial(ping, database)).run)
+
+        async def ask_database() -> None:
+            await ping(database)
+            # It need not wait for its probe: calls are served from the moment on that health says so.
+            circuits.database.recovered()
+
+        supervisor.start("health watch", HealthWatch(server.health, ask_database).run)
         await server.health.report(serving=True)
         if ready is not None:
             ready(address)

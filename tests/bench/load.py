@@ -18,7 +18,7 @@ _RETRY_DELAY = 0.3
 
 @dataclass(slots=True)
 class Crowd:
-    """Turns that run at one target: how many have begun to speak, and what has come of them so far.
+    """Turns that run at one target, one for each session: how many have begun to speak, and what has come of them so far.
 
     `refused` counts what a server did not get done in time, as happens on a busy machine; it is asked again.
     """
@@ -28,13 +28,18 @@ class Crowd:
     tokens: int = 0
     messages: int = 0
     refused: int = 0
-    turns: list[asyncio.Task[float]] = field(default_factory=list)
+    turns: dict[str, asyncio.Task[float]] = field(default_factory=dict)
 
     def join(self, session: str, words: str) -> asyncio.Task[float]:
         """One more turn; its result is the time from sending to its first token, known once the turn has ended."""
-        turn = asyncio.create_task(self._turn(session, words))
-        self.turns.append(turn)
+        turn = self.turns[session] = asyncio.create_task(self._turn(session, words))
         return turn
+
+    async def stop(self, sessions: Sequence[str]) -> None:
+        """Ends the turns of these sessions, here and at the target."""
+        for session in sessions:
+            self.turns.pop(session).cancel()
+        await asyncio.gather(*(self.target.stop(session) for session in sessions))
 
     async def join_over(self, seconds: float, sessions: Sequence[str], words: str) -> None:
         """One more turn for each session, evenly over this time, so that their tokens come at different moments."""
@@ -49,7 +54,7 @@ class Crowd:
         """
         async with asyncio.timeout(30):
             while self.speaking < len(self.turns):
-                for turn in self.turns:
+                for turn in self.turns.values():
                     if turn.done():
                         turn.result()
                 await asyncio.sleep(0.05)
@@ -85,8 +90,8 @@ async def crowd(target: Target) -> AsyncIterator[Crowd]:
     turns = Crowd(target)
     try:
         yield turns
-        await asyncio.gather(*turns.turns)
+        await asyncio.gather(*turns.turns.values())
     finally:
-        for turn in turns.turns:
+        for turn in turns.turns.values():
             turn.cancel()
-        await asyncio.gather(*turns.turns, return_exceptions=True)
+        await asyncio.gather(*turns.turns.values(), return_exceptions=True)

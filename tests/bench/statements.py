@@ -91,12 +91,13 @@ async def round_trips(stage: Stage) -> AsyncIterator[Figure]:
 
 
 async def _flushes(stage: Stage, counted: Counted, kind: str) -> Figure:
-    await stage.model.play(saying("speak", int((_WINDOW + 2) * _RATE), 1 / _RATE))
+    await stage.model.play(saying("speak", 60 * _RATE, 1 / _RATE))
     sessions = await counted.server.sessions(_CROWD)
     async with crowd(counted.server) as turns:
         await turns.join_over(1.0, sessions, "speak")
         await turns.all_speaking()
         units = await counted.during(asyncio.sleep(_WINDOW))
+        await turns.stop(sessions)
     rate = sum(_module(unit) == _LOG for unit in units) / _WINDOW
     stage.say(f"P6 {kind}: {rate:.0f} flushes a second")
     return Figure(

@@ -17,11 +17,11 @@ from tests.bench.targets import Target
 _TURNS = 100
 _RATE = 50
 _WINDOW = 3.0
-_STAGGER = 1.0
+_STAGGER = 2.0
+_SETTLING = 0.5
 _ROUNDS = 3
 _GOAL = 1.5
-# Enough to speak until the window has closed behind the last turn to begin.
-_TOKENS = int((_STAGGER + _WINDOW + 1.0) * _RATE)
+_TOKENS = 60 * _RATE  # more than anybody hears: no turn may end inside a window
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,14 @@ async def _steady_window(stage: Stage, target: Target, sessions: list[str]) -> W
     async with crowd(target) as turns:
         await turns.join_over(_STAGGER, sessions, "speak")
         await turns.all_speaking()
+        await asyncio.sleep(_SETTLING)
         before, model_before, began = cpu_seconds(target.pid), cpu_seconds(stage.model_pid), monotonic()
         tokens, messages = turns.tokens, turns.messages
         await asyncio.sleep(_WINDOW)
         cost, took = cpu_seconds(target.pid) - before, monotonic() - began
         tokens, messages = turns.tokens - tokens, turns.messages - messages
         model_share = (cpu_seconds(stage.model_pid) - model_before) / took
+        await turns.stop(sessions)
     return Window(cost / tokens * 1e6, tokens / took, messages / tokens, model_share)
 
 

@@ -34,6 +34,9 @@ class Target(Protocol):
     def tokens(self, data: bytes) -> int:
         """How many tokens one message of that stream holds."""
 
+    async def stop(self, session: str) -> None:
+        """Ends the turn that runs there; nobody listens to it any more."""
+
     def read(self, session: str) -> Awaitable[Any]:
         """The cheapest read there is."""
 
@@ -49,13 +52,16 @@ class Floor:
         self._unary: grpc.aio.UnaryUnaryMultiCallable[Any, bytes] = channel.unary_unary(UNARY)
 
     async def sessions(self, count: int) -> list[str]:
-        return [""] * count
+        return [str(number) for number in range(count)]
 
     def turn(self, session: str, words: str, request_id: str = "") -> grpc.aio.UnaryStreamCall[Any, bytes]:
         return self._stream(words.encode())
 
     def tokens(self, data: bytes) -> int:
         return data.count(b'"content":')
+
+    async def stop(self, session: str) -> None:
+        pass  # it stops with the call
 
     def read(self, session: str) -> Awaitable[Any]:
         return self._unary(b"")
@@ -82,6 +88,9 @@ class Runtime:
 
     def tokens(self, data: bytes) -> int:
         return len(SendMessageResponse.FromString(data).event.text_delta.text) // len(TOKEN)
+
+    async def stop(self, session: str) -> None:
+        await self.client.cancel(session, "")
 
     def read(self, session: str) -> Awaitable[Any]:
         return self.client.sessions.GetSession(GetSessionRequest(session_id=session), metadata=self.client.metadata)

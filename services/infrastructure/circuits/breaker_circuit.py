@@ -91,6 +91,12 @@ class BreakerCircuit:
             self._probe = admission
         return admission
 
+    def recovered(self) -> None:
+        """Somebody outside of all calls has seen the dependency work: whoever waits for a probe need not."""
+        if self.state is not CircuitState.CLOSED:
+            self._probe = None
+            self._breaker.close()
+
     def settle(self, admission: _Admission, call: Callable[[], None] | None) -> None:
         """Records what `call` does as an outcome, unless the state has changed since the admission; None is none."""
         if admission is self._probe:

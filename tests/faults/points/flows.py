@@ -267,7 +267,7 @@ async def _until_ended(scene: Scene) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FlowKind:
-    """A flow, the settings its servers need, and whether a turn may fail in it without any fault of the database."""
+    """A flow and the settings its servers need."""
 
     play: Flow
     settings: Mapping[str, str]
@@ -283,6 +283,7 @@ FLOWS: Mapping[str, FlowKind] = {
     "approval": FlowKind(talking("go [approval]"), {}),
     "followup": FlowKind(talking("go [followup]"), {}),
     "watch": FlowKind(watching, {}),
+    "failing": FlowKind(talking("go [fail]"), {}),
     "cancel": FlowKind(cancelling, {}),
     "queue": FlowKind(queueing, {}),
     "steer": FlowKind(steering, {}),

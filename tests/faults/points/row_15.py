@@ -18,6 +18,7 @@ from tests.faults.harness.verdict import Measure, Verdict
 from tests.faults.points.caller import Caller, calling
 from tests.faults.points.deployment import DATABASES, Deployment, Size, deployed, prepared_ground
 from tests.faults.points.judge import flaws_of
+from tests.faults.points.keeping import as_json, directory_of, keep
 from tests.faults.points.linearity import Operation, violations_of_order, violations_of_reads
 from tests.support.runtime_client import Event, RuntimeClient, kinds, refusal_of
 
@@ -62,7 +63,7 @@ async def row_15(size: Size, seed: int) -> Verdict:
         Measure("refused_by_model", tally.refused, at_most=0, at_least=0),
         Measure("operations", tally.operations, at_least=_OPERATIONS[size] * 0.9),
     )
-    return Verdict(ROW, seed, measures, tuple(tally.violations))
+    return Verdict(ROW, seed, measures, tuple(tally.violations), directory_of(ROW) if tally.violations else None)
 
 
 async def _burst(deployment: Deployment, session_id: str, policy: BusyPolicy.ValueType, tally: _Tally) -> None:
@@ -85,6 +86,8 @@ async def _burst(deployment: Deployment, session_id: str, policy: BusyPolicy.Val
         if ordinals != list(range(1, len(ordinals) + 1)):
             flaws.append(f"G3: the messages are numbered {ordinals}")
         tally.violations += [f"{deployment.kind} {session_id}: {flaw}" for flaw in flaws]
+        if flaws:
+            keep(ROW, f"{deployment.kind}-{session_id}", flaws=flaws, outcomes=outcomes, log=as_json(log))
 
 
 def _flaws_of_queue(log: Sequence[Event]) -> list[str]:
@@ -123,7 +126,11 @@ async def _mixed(deployment: Deployment, dice: random.Random, count: int, tally:
             mix = _Mix(clients, session_id, random.Random(dice.random()))
             await mix.run(count // len(sessions))
             tally.operations += mix.answered
-            tally.violations += [f"{deployment.kind} {session_id}: {flaw}" for flaw in await mix.violations()]
+            flaws = await mix.violations()
+            tally.violations += [f"{deployment.kind} {session_id}: {flaw}" for flaw in flaws]
+            if flaws:
+                log = as_json(await clients[0].log(session_id))
+                keep(ROW, f"{deployment.kind}-{session_id}", flaws=flaws, operations=mix.done, log=log)
 
 
 class _Mix:
@@ -134,7 +141,7 @@ class _Mix:
         self._session_id = session_id
         self._dice = dice
         self._version = 1
-        self._done: list[tuple[str, float, float, str | Session]] = []
+        self.done: list[tuple[str, float, float, str | Session]] = []
         self.answered = 0
 
     async def run(self, count: int) -> None:
@@ -155,7 +162,7 @@ class _Mix:
                 answer = None  # it had no effect, and says so
             self.answered += 1
             if answer is not None:
-                self._done.append((f"{name}-{n}", called, time.monotonic(), answer))
+                self.done.append((f"{name}-{n}", called, time.monotonic(), answer))
 
     # What each returns is the mark that its event bears in the log; a read returns what it was shown.
 
@@ -207,7 +214,7 @@ class _Mix:
             if event.HasField("turn_cancelled"):
                 places.setdefault(event.turn_id, []).append(event.sequence)
         operations = []
-        for name, called, answered, answer in self._done:
+        for name, called, answered, answer in self.done:
             if isinstance(answer, Session):
                 operations.append(Operation(name, called, answered, answer.last_sequence, answer))
             elif len(places.get(answer, ())) == 1:

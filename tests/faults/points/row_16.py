@@ -19,6 +19,7 @@ from tests.faults.points.caller import calling
 from tests.faults.points.deployment import DATABASES, Deployment, Size, deployed, prepared_ground
 from tests.faults.points.flows import EXPIRY, Scene
 from tests.faults.points.judge import flaws_of
+from tests.faults.points.keeping import as_json, directory_of, keep
 from tests.support.runtime_client import Event, RuntimeClient, kinds, refusal_of
 
 ROW = 16
@@ -75,7 +76,7 @@ async def row_16(size: Size, seed: int) -> Verdict:
         Measure("outcomes", len(tally.outcomes), at_least=4),
         Measure("mutations", tally.mutations, at_least=_MUTATIONS[size]),
     )
-    return Verdict(ROW, seed, measures, tuple(tally.violations))
+    return Verdict(ROW, seed, measures, tuple(tally.violations), directory_of(ROW) if tally.violations else None)
 
 
 async def _race(deployment: Deployment, session_id: str, race: str, dice: random.Random, tally: _Tally) -> None:
@@ -101,6 +102,8 @@ async def _race(deployment: Deployment, session_id: str, race: str, dice: random
         log, _ = await caller.log(session_id)
         flaws = flaws_of(caller, log, 0) + _flaws_of_race(approval, answers, log, cancelled)
         tally.violations += [f"{deployment.kind} {session_id}: {flaw}" for flaw in flaws]
+        if flaws:
+            keep(ROW, f"{deployment.kind}-{session_id}", flaws=flaws, answers=answers, log=as_json(log))
         tally.approvals += 1
         tally.decisions += len(answers)
         tally.executed += len(caller.executed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 
 import grpc
@@ -107,7 +107,7 @@ async def _try(deployment: Deployment, name: str, mutation: Mutation, fault: Fau
                 answers = [await caller.read(lambda client: call(client, False)) for _ in range(2)]
                 tally.kills += fault.action is Action.KILL and not deployment.board.disarm()
             if any(answer != answers[0] for answer in answers):
-                tally.violations.append(f"G5: {where}: two answers: {answers[0]!r}, {answers[-1]!r}")
+                tally.violations.append(f"G5: {where}: answered otherwise: {_first_other(answers)}")
             await _expect_refusal(where, caller.read(lambda client: call(client, True)), tally)
             effects = await caller.read(lambda client: mutation.effect(scene, client))
             if effects != 1:
@@ -117,6 +117,12 @@ async def _try(deployment: Deployment, name: str, mutation: Mutation, fault: Fau
             tally.violations.append(f"{where}: {type(error).__name__} {told}")
         finally:
             deployment.board.disarm()
+
+
+def _first_other(answers: Sequence[object]) -> str:
+    """The first two answers that differ, as far as a line goes."""
+    other = next(answer for answer in answers if answer != answers[0])
+    return " / ".join(" ".join(str(one).split())[-400:] for one in (answers[0], other))
 
 
 async def _expect_refusal(where: str, attempt: Awaitable[object], tally: _Tally) -> None:

@@ -26,6 +26,7 @@ SCRIPT: tuple[Reply, ...] = (
     reply(text("Let me look. "), tool_calls(*_READS), when=_asked("parallel"), repeat=True),
     reply(text("May I? "), tool_calls(_COMMAND), when=_asked("approval"), repeat=True),
     reply(text("I wonder. "), tool_calls(_QUESTION), when=_asked("followup"), repeat=True),
+    Reply(status=400, body="{}", when=_asked("fail"), repeat=True),
     reply(text(HELD), gate(GATE), text(ANSWER), when=_asked("held"), repeat=True),
     reply(text(ANSWER, chunk_delay=0.004), repeat=True),
 )

@@ -18,7 +18,7 @@ async def print_cells() -> int:
             print(cell.line, flush=True)
             cells += 1
             wrong += bool(cell.wrong)
-    print(f"ROW 7 cells={cells} undefined={wrong} target=0 {'FAIL' if wrong else 'PASS'}")
+    print(f"ROW 07 cells={cells} violations={wrong} target=violations=0 {'FAIL' if wrong else 'PASS'}")
     return wrong
 
 

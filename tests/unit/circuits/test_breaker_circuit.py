@@ -76,6 +76,12 @@ class AnyCalls(RuleBasedStateMachine):
             if self.successes == SUCCESSES:
                 self._enter(CircuitState.CLOSED)
 
+    @rule()
+    def recover(self) -> None:
+        self.circuit.recovered()
+        if self.state is not CircuitState.CLOSED:
+            self._enter(CircuitState.CLOSED)
+
     @rule(seconds=st.floats(0, OPEN_TIME * 1.5))
     def wait(self, seconds: float) -> None:
         self.now += seconds

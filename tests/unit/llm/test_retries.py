@@ -152,6 +152,25 @@ class TestWait:
             assert distance * 1000**0.5 < 1.63
 
 
+    async def test_cancelling_ends_it(self) -> None:
+        waiting = asyncio.Event()
+
+        async def sleep(seconds: float) -> None:
+            waiting.set()
+            await asyncio.Event().wait()
+
+        async with running_scripted_model(refusal(503, repeat=True)) as model:
+            retries = Retries(RetrySettings(), sleep=sleep)
+            client = OpenAiModelClient(OpenAiSettings(model.url, "small"), patient_circuits(), retries)
+            async with aclosing(client):
+                asking = asyncio.create_task(ask(client))
+                await waiting.wait()
+                asking.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await asking
+            assert (await model.counts())["calls"] == 1
+
+
 class TestBudget:
     async def test_a_fifth_of_many_questions_is_asked_again(self) -> None:
         hands = Hands()
