@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -91,9 +92,19 @@ async def run(
 
         supervisor.start("health watch", HealthWatch(server.health, ask_database).run)
         await server.health.report(serving=True)
+        _collect_less_often()
         if ready is not None:
             ready(address)
         await server.serve_until(stop)
+
+
+def _collect_less_often() -> None:
+    """What was made so far stays for the life of the process: looking through all of it again and again is a good part
+    of what one event costs.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 async def migrate(settings: Settings) -> None:

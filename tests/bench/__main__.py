@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import warnings
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
@@ -68,7 +67,6 @@ async def measure(names: list[str]) -> list[str]:
 
 
 def main() -> None:
-    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
     parser = argparse.ArgumentParser(prog="make bench", description="Measures what is promised about speed.")
     parser.add_argument("figures", nargs="*", help=f"some of {', '.join(FIGURES)}; all unless given")
     names = parser.parse_args().figures

@@ -18,7 +18,7 @@ _RETRY_DELAY = 0.3
 
 @dataclass(slots=True)
 class Crowd:
-    """Turns that run at one target, one for each session: how many have begun to speak, and what has come of them so far.
+    """Turns at one target, one for each session: how many have begun to speak, and what has come of them so far.
 
     `refused` counts what a server did not get done in time, as happens on a busy machine; it is asked again.
     """
@@ -39,7 +39,8 @@ class Crowd:
         """Ends the turns of these sessions, here and at the target."""
         for session in sessions:
             self.turns.pop(session).cancel()
-        await asyncio.gather(*(self.target.stop(session) for session in sessions))
+        for session in sessions:
+            await self.target.stop(session)
 
     async def join_over(self, seconds: float, sessions: Sequence[str], words: str) -> None:
         """One more turn for each session, evenly over this time, so that their tokens come at different moments."""

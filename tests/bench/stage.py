@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import grpc
-import psutil
 
 from devtools.local_postgres import local_postgres
 from devtools.runtime_process import RuntimeProcess
-from devtools.scripted_model import Reply, ScriptedModel, When, reply, scripted_model_process, text
+from devtools.scripted_model import Reply, ScriptedModel, When, reply, text
 from tests.bench.child import program
 from tests.bench.targets import TOKEN, Floor, Runtime, Target
 from tests.support.postgres import PostgresServer
@@ -31,14 +31,22 @@ def saying(words: str, tokens: int, every: float) -> Reply:
 class Stage:
     """One run of the bench. `model` is the scripted model; what is started here ends with the run."""
 
-    def __init__(self, stack: AsyncExitStack, directory: Path, model: ScriptedModel, postgres: PostgresServer) -> None:
+    def __init__(
+        self,
+        stack: AsyncExitStack,
+        directory: Path,
+        *,
+        model: ScriptedModel,
+        model_pid: int,
+        postgres: PostgresServer,
+    ) -> None:
         self._stack = stack
         self._directory = directory
         self._postgres = postgres
         self._began = time.monotonic()
         self._trio: tuple[Target, ...] = ()
         self.model = model
-        self.model_pid = _child_running("devtools.scripted_model")
+        self.model_pid = model_pid
 
     def say(self, line: str) -> None:
         """Shows that something goes on."""
@@ -77,11 +85,15 @@ async def running_stage() -> AsyncIterator[Stage]:
     """The stage with a model and a PostgreSQL of its own."""
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agent-runtime-bench-")))
-        model = await stack.enter_async_context(scripted_model_process())
+        # Quiet, since it remarks on every turn that is stopped while it speaks.
+        model = await stack.enter_async_context(program("devtools.scripted_model", quiet=True))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
         postgres = await stack.enter_async_context(local_postgres())
         inner = await stack.enter_async_context(AsyncExitStack())
-        yield Stage(inner, directory, model, PostgresServer(postgres.url))
-
-
-def _child_running(module: str) -> int:
-    return next(child.pid for child in psutil.Process().children() if module in child.cmdline())
+        yield Stage(
+            inner,
+            directory,
+            model=ScriptedModel(model.address, http),
+            model_pid=model.pid,
+            postgres=PostgresServer(postgres.url),
+        )

@@ -21,6 +21,8 @@ _STAGGER = 2.0
 _SETTLING = 0.5
 _ROUNDS = 3
 _GOAL = 1.5
+_BUSY_MODEL = 0.8
+_UNJOINED = 0.9
 _TOKENS = 60 * _RATE  # more than anybody hears: no turn may end inside a window
 
 
@@ -78,13 +80,15 @@ async def _steady_window(stage: Stage, target: Target, sessions: list[str]) -> W
 
 def _note(measured: list[Window], floors: list[Window]) -> str:
     rate, floor_rate = (median(one.rate for one in windows) for windows in (measured, floors))
-    messages, floor_messages = (median(one.messages_per_token for one in windows) for windows in (measured, floors))
+    messages = median(one.messages_per_token for one in measured)
     share = max(one.model_share for one in (*measured, *floors))
     nominal = _TURNS * _RATE
     note = (
-        f"{rate:,.0f} tokens/s of {nominal:,} came (floor {floor_rate:,.0f}), {messages:.2f} messages a token "
-        f"(floor {floor_messages:.2f}); the model used {share:.0%} of a core"
+        f"{rate:,.0f} tokens/s of {nominal:,} came (floor {floor_rate:,.0f}), {messages:.2f} messages a token; "
+        f"the model used {share:.0%} of a core"
     )
-    if min(rate, floor_rate) < 0.95 * nominal:
-        note += "; the machine was too busy for the rate, so tokens came in heaps and the ratio says less"
+    if share > _BUSY_MODEL:
+        note += ", so that it was the bottleneck"
+    if messages < _UNJOINED or min(rate, floor_rate) < _UNJOINED * nominal:
+        note += "; the machine was too busy, so tokens came joined to fewer messages, which flatters the ratio"
     return note

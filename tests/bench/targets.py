@@ -90,7 +90,13 @@ class Runtime:
         return len(SendMessageResponse.FromString(data).event.text_delta.text) // len(TOKEN)
 
     async def stop(self, session: str) -> None:
-        await self.client.cancel(session, "")
+        while True:
+            try:
+                await self.client.cancel(session, "")
+                return
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
 
     def read(self, session: str) -> Awaitable[Any]:
         return self.client.sessions.GetSession(GetSessionRequest(session_id=session), metadata=self.client.metadata)

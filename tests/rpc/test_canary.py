@@ -127,6 +127,9 @@ async def planted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
         url, wire = await stack.enter_async_context(planted_database(request.param, request, path))
         settings = {"DEV": "false", "KEYS": json.dumps(keys), "LLM_API_KEY": API_KEY, "DRAIN_DELAY": "0", "LEASE": "2"}
         settings |= {"LOG_LEVEL": "DEBUG", "LLM_FIRST_TOKEN_TIMEOUT": "2", "LLM_PROGRESS_TIMEOUT": "1"}
+        # Every call is to meet what is broken, none to be refused before.
+        settings |= {"RESILIENCE__MODEL_ATTEMPTS": "1", "RESILIENCE__MODEL_CIRCUIT_FAILURES": "1000000"}
+        settings |= {"RESILIENCE__DATABASE_CIRCUIT_FAILURES": "1000000"}
         runtime = await stack.enter_async_context(RuntimeProcess(url, model.url, settings))
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(runtime.address))
         marks = (*MARKS, str(path), urlsplit(url).path.rpartition("/")[2], urlsplit(model.url).netloc)
@@ -264,7 +267,8 @@ async def test_bad_input_is_not_answered_with_what_tripped_over_it(planted: Plan
 @pytest.mark.parametrize("address", ["http://127.0.0.1:1/canary", "http://canary-host.invalid/v1"])
 async def test_a_model_that_cannot_be_reached_is_not_named(tmp_path: Path, address: str) -> None:
     url = f"sqlite:///{tmp_path / 'canary.db'}"
-    async with RuntimeProcess(url, address) as runtime, grpc.aio.insecure_channel(runtime.address) as channel:
+    once = {"RESILIENCE__MODEL_ATTEMPTS": "1"}
+    async with RuntimeProcess(url, address, once) as runtime, grpc.aio.insecure_channel(runtime.address) as channel:
         client = RuntimeClient(channel)
         session = await client.new_session(agent="universal")
         events = await client.ask(session.id, "hello")

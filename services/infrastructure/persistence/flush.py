@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from services.application.ports import Claim
 from services.domain.session_events import NewEvent
@@ -123,17 +123,21 @@ def _flush_postgresql(connection: Connection, batches: Sequence[Batch], incarnat
     return outcomes
 
 
+_HEADS_SQLITE = """
+SELECT session_key, epoch, flushed, last_sequence, control FROM session_heads
+WHERE session_key IN (SELECT value FROM json_each(?))
+"""
+
+
 def _flush_sqlite(connection: Connection, batches: Sequence[Batch]) -> list[Outcome]:
     """The same under the writer lock of the file: nobody else holds a head, so nothing is ever skipped."""
     outcomes: list[Outcome] = []
     moves: list[tuple[Any, ...]] = []
     rows: list[tuple[Any, ...]] = []
+    heads = _heads_sqlite(connection, [batch.claim.session_key for batch in batches])
     for batch in batches:
         claim = batch.claim
-        head = connection.exec_driver_sql(
-            "SELECT epoch, flushed, last_sequence, control FROM session_heads WHERE session_key = ?",
-            (claim.session_key,),
-        ).one_or_none()
+        head = heads.get(claim.session_key)
         if head is None or head.epoch != claim.epoch:
             outcomes.append(Fenced())
         elif head.flushed != batch.flushed:
@@ -158,6 +162,12 @@ def _flush_sqlite(connection: Connection, batches: Sequence[Batch]) -> list[Outc
             rows,
         )
     return outcomes
+
+
+def _heads_sqlite(connection: Connection, keys: Sequence[int]) -> dict[int, Row[Any]]:
+    """One statement, however many sessions: a statement of its own for each would cost more than writing its events."""
+    rows = connection.exec_driver_sql(_HEADS_SQLITE, (codec.encode(list(keys)),))
+    return {row.session_key: row for row in rows}
 
 
 def _add_row(columns: Sequence[list[Any]], row: Sequence[object]) -> None:

@@ -33,12 +33,6 @@ class Replica:
         """Starts a process after a kill; returns when it serves."""
         await self._process.start()
 
-    async def restart_in_order(self) -> int:
-        """Asks the process to stop, waits, starts a new one; returns the exit code of the old one."""
-        code = await self._process.terminate()
-        await self._process.start()
-        return code
-
     def freeze(self) -> None:
         """Stops the process where it is: it neither works nor ends, and its connections stay open."""
         os.kill(self._process.pid, signal.SIGSTOP)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BUILD = Path(__file__).parents[3] / "build"
+_ENOUGH_FOR_P99 = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +80,15 @@ def percentile(values: Sequence[float], share: float) -> float:
     """The value that this share of the values does not exceed (nearest rank); 0 without values."""
     ranked = sorted(values)
     return ranked[min(len(ranked) - 1, int(share * len(ranked)))] if ranked else 0.0
+
+
+def spread(name: str, values: Sequence[float], at_most: float) -> tuple[Measure, ...]:
+    """Median and tail of a figure. The target is for the 99th percentile; of few values it holds the 90th to it, since
+    the 99th would be the worst one, which on a busy machine says nothing.
+    """
+    enough = len(values) >= _ENOUGH_FOR_P99
+    return (
+        Measure(f"{name}_p50", percentile(values, 0.5)),
+        Measure(f"{name}_p90", percentile(values, 0.9), at_most=None if enough else at_most),
+        Measure(f"{name}_p99", percentile(values, 0.99), at_most=at_most if enough else None),
+    )

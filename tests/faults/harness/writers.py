@@ -15,7 +15,7 @@ from tests.faults.harness.caller import Caller, Network, RefusedError
 _OWNER = "writers"
 _CREATED = "SELECT session_id FROM sessions WHERE owner_id = $1"
 _ONE_CALL = 6.0
-_PAUSE = 0.02
+_PAUSE = 0.3
 
 
 @dataclass

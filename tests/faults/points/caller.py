@@ -36,6 +36,7 @@ class Caller:
         self.complaints: list[str] = []
         self.sent: set[str] = set()
         self.executed: list[str] = []
+        self.last_first = False  # whether to turn to the last server first
         self._deployment = deployment
         self._copies = copies
         self._forgives = forgives
@@ -138,11 +139,12 @@ class Caller:
             self.complaints.append(f"number {event.sequence} was shown as two events")
 
     async def _persistently(self, rpc: Callable[[RuntimeClient], Awaitable[T]], *, last_first: bool = False) -> T:
+        backwards = last_first or self.last_first
         loop = asyncio.get_running_loop()
         give_up, last = loop.time() + PATIENCE, ""
         while loop.time() < give_up:
             addresses = self._deployment.addresses()
-            for address in reversed(addresses) if last_first else addresses:
+            for address in reversed(addresses) if backwards else addresses:
                 try:
                     async with asyncio.timeout(give_up - loop.time()):
                         return await rpc(self._client(address))

@@ -11,8 +11,8 @@ from agent_runtime.v1.input_pb2 import PendingInput
 from agent_runtime.v1.message_service_pb2 import WithdrawInputRequest
 from tests.faults.points.caller import Caller
 from tests.faults.points.deployment import Deployment
-from tests.faults.points.failpoints import Action, Fault, Position
-from tests.faults.points.script import GATE, HELD
+from tests.faults.points.failpoints import DELAY_SECONDS, Action, Fault, Position
+from tests.faults.points.script import GATE, HELD, ROUTED_TO
 from tests.support.runtime_client import Event, RuntimeClient, ended, kinds, text_of
 
 AGENT = "universal"
@@ -141,6 +141,25 @@ async def interrupting(scene: Scene) -> None:
     await scene.create()
     await scene.say_until_held()
     await scene.say("no, this", "interrupting", INTERRUPT)
+
+
+async def overtaking(scene: Scene) -> None:
+    """A step that is still under way when its turn has been ended, and the next begun, at another server (G3)."""
+    await scene.create("orchestrator")
+    board = scene.deployment.board
+    since = board.mark()
+    board.arm(Fault("take_route", Position.BEFORE, Action.DELAY))
+    overtaken = asyncio.create_task(scene.say("hello"))
+    await board.passed("take_route:before!delay", since)
+    scene.arm()
+    scene.caller.last_first = True
+    overtaking = asyncio.create_task(scene.say("no, this [stuck]", "overtaking", INTERRUPT))
+    await asyncio.sleep(DELAY_SECONDS + 0.3)
+    await scene.deployment.model.release(GATE)
+    _, events = await asyncio.gather(overtaken, overtaking)
+    chosen = [event.agent_switched.to_agent for event in events if event.HasField("agent_switched")]
+    if ROUTED_TO in chosen:
+        scene.caller.complaints.append(f"G3: a turn that was over chose the next one's agent: {chosen}")
 
 
 async def withdrawing(scene: Scene) -> None:
@@ -288,6 +307,7 @@ FLOWS: Mapping[str, FlowKind] = {
     "queue": FlowKind(queueing, {}),
     "steer": FlowKind(steering, {}),
     "interrupt": FlowKind(interrupting, {}),
+    "overtaken": FlowKind(overtaking, {}),
     "withdraw": FlowKind(withdrawing, {}),
     "resume": FlowKind(resuming, {}),
     "delete": FlowKind(deleting, {}),

@@ -22,6 +22,7 @@ from tests.faults.points.script import SCRIPT
 from tests.support.runtime_client import Event, kinds, refusal_of
 
 ROW = 2
+_FLOW_SECONDS = 90.0  # longer than any flow takes, with all that its callers wait for
 REDUCED_CELLS = 30  # of each database
 
 # Every durable step there is; one that is missing here, or is never reached, fails the row.
@@ -214,7 +215,8 @@ async def play(deployment: Deployment, flow: str, fault: Fault | None) -> Outcom
         flaws: list[str] = []
         log: list[Event] = []
         try:
-            await FLOWS[flow].play(scene)
+            async with asyncio.timeout(_FLOW_SECONDS):
+                await FLOWS[flow].play(scene)
             end = board.mark()
             left = board.disarm()
             if flow == "delete":

@@ -33,7 +33,8 @@ _REFUSALS: Mapping[BusyPolicy.ValueType, str] = {
     BusyPolicy.BUSY_POLICY_QUEUE: "QUEUE_FULL",
 }
 """What a message is told that finds no place."""
-_AGENTS = ("coder", "debug", "ask", "architect", "universal")
+_AGENTS = ("coder", "debug", "ask", "architect", "universal", "orchestrator")
+_MIX = ("update", "update", "guarded", "switch", "send", "interrupt", "cancel", "read", "read")
 
 
 @dataclass(slots=True)
@@ -143,6 +144,7 @@ class _Mix:
         self._version = 1
         self.done: list[tuple[str, float, float, str | Session]] = []
         self.answered = 0
+        self._refusals: list[str] = []
 
     async def run(self, count: int) -> None:
         self._created = await self._clients[0].new_session(session_id=self._session_id, agent="universal")
@@ -151,14 +153,15 @@ class _Mix:
 
     async def _caller(self, left: Iterator[int]) -> None:
         for n in left:
-            name = self._dice.choice(("update", "update", "guarded", "switch", "send", "cancel", "read", "read"))
+            name = self._dice.choice(_MIX)
             client = self._dice.choice(self._clients)
             called = time.monotonic()
             try:
                 answer = await getattr(self, f"_{name}")(client, f"{name}-{n}")
             except grpc.aio.AioRpcError as error:
                 if error.code() not in (grpc.StatusCode.ABORTED, grpc.StatusCode.FAILED_PRECONDITION):
-                    raise
+                    self._refusals.append(f"{name}-{n} was answered {error.code().name}: {error.details()}")
+                    return
                 answer = None  # it had no effect, and says so
             self.answered += 1
             if answer is not None:
@@ -183,6 +186,11 @@ class _Mix:
         await client.ask(self._session_id, name, request_id=name, detach=True)
         return name
 
+    async def _interrupt(self, client: RuntimeClient, name: str) -> str:
+        policy = BusyPolicy.BUSY_POLICY_INTERRUPT
+        await client.ask(self._session_id, name, request_id=name, detach=True, busy_policy=policy)
+        return name
+
     async def _cancel(self, client: RuntimeClient, name: str) -> str:
         return (await client.cancel(self._session_id, "", request_id=name)).turn.id
 
@@ -194,8 +202,10 @@ class _Mix:
         while (await self._clients[0].session(self._session_id)).active_turn_id:  # noqa: ASYNC110 - asked, not told
             await asyncio.sleep(0.05)
         logs = [await client.log(self._session_id) for client in self._clients]
-        found = ["two servers tell two logs"] if any(log != logs[0] for log in logs) else []
-        log = logs[0]
+        log, found = logs[0], list(self._refusals)
+        if any(other != log for other in logs):
+            found.append("two servers tell two logs")
+        found += [f"G4: a turn failed at {event.sequence}" for event in log if event.HasField("turn_failed")]
         if [event.sequence for event in log] != list(range(1, len(log) + 1)):
             found.append("G2: the log is not 1..n")
         versions = [event.session_updated.version for event in log if event.HasField("session_updated")]

@@ -9,18 +9,21 @@ from devtools.scripted_model import Reply, When, call, gate, reply, text, tool_c
 ANSWER = "all is well that ends well "
 HELD = "so far so good "
 GATE = "held"
+ROUTED_TO = "coder"
 
 
 def _asked(word: str) -> When:
     return When(last_user_contains=f"[{word}]", last_role="user", has_tools=True)
 
 
-_ROUTE = json.dumps({"agent": "coder", "confidence": "high", "reason": "scripted"})
+_ROUTE = json.dumps({"agent": ROUTED_TO, "confidence": "high", "reason": "scripted"})
+_OTHER_ROUTE = json.dumps({"agent": "debug", "confidence": "high", "reason": "scripted"})
 _READS = tuple(call("read_file", {"path": f"file{n}.txt"}, id=f"read{n}") for n in range(3))
 _COMMAND = call("execute_command", {"command": "make test"}, id="command")
 _QUESTION = call("ask_followup_question", {"question": "Which?", "suggestions": ["red", "blue"]}, id="question")
 
 SCRIPT: tuple[Reply, ...] = (
+    reply(gate(GATE), text(_OTHER_ROUTE), when=When(has_tools=False, last_user_contains="[stuck]"), repeat=True),
     reply(text(_ROUTE), when=When(has_tools=False), repeat=True),
     reply(text("Let me look. "), tool_calls(_READS[0]), when=_asked("tool"), repeat=True),
     reply(text("Let me look. "), tool_calls(*_READS), when=_asked("parallel"), repeat=True),

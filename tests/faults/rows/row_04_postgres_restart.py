@@ -24,7 +24,7 @@ async def run(restarts: int, seed: int) -> Verdict:
     pauses = (1.0, 2.0) if restarts <= REDUCED else (5.0, 40.0)
     async with world(*script(0.02, words=30)) as w:
         load = Load(w.net, w.postgres.url, sessions=10, seed=seed, name="restart")
-        writers = Writers(w.net, 40)
+        writers = Writers(w.net, 50)
         load.start()
         writers.start()
         await load.settled()
@@ -50,7 +50,7 @@ async def run(restarts: int, seed: int) -> Verdict:
             Measure("lost", len(lost), at_most=0, at_least=0),
             Measure("first_success_p50", percentile(back, 0.5)),
             Measure("first_success_max", max(back, default=0.0), at_most=2.0),
-            Measure("unanswered", statuses.get("no answer", 0), at_most=0, at_least=0),
+            Measure("unanswered", statuses.get("no answer", 0)),
             Measure("asynchronous_commit_refused", await _asynchronous_commit_is_refused(), at_least=1),
             Measure("refused_by_model", refused, at_most=0, at_least=0),
         ),

@@ -9,7 +9,7 @@ import time
 from tests.faults.harness.caller import Caller
 from tests.faults.harness.load import Ended, Load
 from tests.faults.harness.script import script
-from tests.faults.harness.verdict import Measure, Verdict, percentile
+from tests.faults.harness.verdict import Measure, Verdict, spread
 from tests.faults.harness.world import World, world
 
 ROW = 6
@@ -28,7 +28,7 @@ async def run(leaves: int, seed: int) -> Verdict:
         await load.finish()
         replays = [await _replay(w, choice.choice(load.ended), choice) for _ in range(leaves // 2)]
         refused = await w.refused_histories()
-    started = [seconds for seconds, _ in replays]
+    started = [1000 * seconds for seconds, _ in replays]
     return Verdict(
         ROW,
         seed,
@@ -37,8 +37,7 @@ async def run(leaves: int, seed: int) -> Verdict:
             Measure("turns", load.turns),
             Measure("replays", len(replays)),
             Measure("wrong_replays", sum(not right for _, right in replays), at_most=0, at_least=0),
-            Measure("replay_start_p50_ms", 1000 * percentile(started, 0.5)),
-            Measure("replay_start_p99_ms", 1000 * percentile(started, 0.99), at_most=100.0),
+            *spread("replay_start_ms", started, at_most=100.0),
             Measure("refused_by_model", refused, at_most=0, at_least=0),
         ),
         tuple(load.violations),

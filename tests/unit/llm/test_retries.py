@@ -151,7 +151,6 @@ class TestWait:
             distance = max(abs((wait - 2.0) / (high - 2.0) - n / 1000) for n, wait in enumerate(waits))
             assert distance * 1000**0.5 < 1.63
 
-
     async def test_cancelling_ends_it(self) -> None:
         waiting = asyncio.Event()
 
