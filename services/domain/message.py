@@ -37,7 +37,7 @@ class Message:
     """One entry of the history; never changed after it is written.
 
     `ordinal` counts the messages of a session from 1; it is 0 until the message is stored. `complete` is false for text
-    that was cut off (a cancelled or failed answer). `reasoning` is kept apart and is not sent to the model again.
+    that was cut off (a cancelled or failed answer). `reasoning` is kept apart; few models want it back.
     """
 
     id: str
