@@ -164,6 +164,7 @@ async def _engine(
         raise StartupError(f"the database cannot be written: {error.message}") from None
     supervisor.start("log writer", writer.run)
     supervisor.start("lease keeper", keeper.run)
+    supervisor.start("recovery", keeper.run_recovery)
     supervisor.start("wait expiry", WaitExpiry(SqlWaits(database), store, turns, limits).run)
     retention = Retention(**settings.retention.model_dump())
     supervisor.start("housekeeper", Housekeeper(SqlHousekeeping(database), retention).run)

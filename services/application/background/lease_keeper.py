@@ -6,7 +6,7 @@ import asyncio
 import logging
 from functools import partial
 
-from services.application.ports import Claim, Clock, Decision, Incarnation, Leases, SessionStore
+from services.application.ports import Claim, Clock, Decision, Incarnation, Leases, OrphanedSession, SessionStore
 from services.application.turns.outside_steps import recover_turn
 from services.application.turns.running_turns import RunningTurns
 from services.domain.errors import RuntimeServiceError, SessionNotFoundError
@@ -14,12 +14,13 @@ from services.domain.errors import RuntimeServiceError, SessionNotFoundError
 logger = logging.getLogger(__name__)
 
 _RECOVERED_AT_ONCE = 50
+_RECOVERED_TOGETHER = 6  # connections that recovery takes from callers at most
 
 
 class LeaseKeeper:
     """Looks after the incarnation of this process. `lease` is in seconds; it is renewed every fifth of it.
 
-    `run` must be running while turns are.
+    `run` and `run_recovery` must be running while turns are.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class LeaseKeeper:
         self._incarnation = incarnation
         self._renewed = 0.0
         self._unattended: set[Claim] = set()
+        self._recovering = asyncio.Semaphore(_RECOVERED_TOGETHER)
 
     async def start(self) -> None:
         """Takes the first lease. Raises DatabaseUnavailableError."""
@@ -58,7 +60,7 @@ class LeaseKeeper:
             await asyncio.sleep(self._lease / 5)
 
     async def tick(self) -> None:
-        """One round: renew the lease, drop what is no longer ours, take up what nobody runs."""
+        """One round: renew the lease, drop what is no longer ours, take up what is ours and runs nowhere."""
         believed = self._turns.claims()
         started = self._clock.monotonic()
         owned = await self._leases.renew(self._incarnation.name, self._lease)
@@ -71,8 +73,26 @@ class LeaseKeeper:
             if claim not in ours:
                 self._turns.stop(claim)
         await self._attend_to(ours)
-        for orphan in await self._leases.orphans(_RECOVERED_AT_ONCE):
-            await self._recover(orphan.owner_id, orphan.session_id, recover_turn)
+
+    async def run_recovery(self) -> None:
+        """Takes up what the dead have left, for ever. Apart from `run`: however long it takes, the lease is renewed."""
+        while True:
+            try:
+                await self.recover()
+            except RuntimeServiceError as error:
+                logger.warning("nothing could be recovered, will try again: %s", error.reason)
+            await asyncio.sleep(self._lease / 5)
+
+    async def recover(self) -> None:
+        """One round: takes up everything that is orphaned now, several sessions at once.
+
+        A session whose head is locked or broken is left for the next round and keeps nobody waiting.
+        """
+        found = _RECOVERED_AT_ONCE
+        while found == _RECOVERED_AT_ONCE:
+            orphans = await self._leases.orphans(_RECOVERED_AT_ONCE)
+            recovered = await asyncio.gather(*(self._recover_one(orphan) for orphan in orphans))
+            found = sum(recovered)  # a page on which nothing could be done would come again
 
     async def stop(self) -> None:
         """Hands everything over: stops the turns, then ends the lease, so that nobody has to wait for it to expire."""
@@ -103,6 +123,19 @@ class LeaseKeeper:
         for claim in idle & self._unattended:
             await self._recover(claim.owner_id, claim.session_id, partial(recover_turn, unattended=True))
         self._unattended = idle
+
+    async def _recover_one(self, orphan: OrphanedSession) -> bool:
+        """Whether the session could be looked at."""
+        try:
+            async with self._recovering:
+                await self._recover(orphan.owner_id, orphan.session_id, recover_turn)
+        except RuntimeServiceError as error:
+            logger.warning("a session could not be recovered, will try again: %s", error.reason)
+            return False
+        except Exception:
+            logger.exception("a session could not be recovered", extra={"session_id": orphan.session_id})
+            return False
+        return True
 
     async def _recover(self, owner_id: str, session_id: str, decide: Decision) -> None:
         try:

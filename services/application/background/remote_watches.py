@@ -30,6 +30,7 @@ class RemoteWatches:
         self._registered_as = ""
         self._registered: set[int] = set()
         self._rounds_seen: dict[int, int] = {}
+        self._again: set[int] = set()
         self._round = 0
         self._look_at_all = False
         self._look_now = asyncio.Event()
@@ -61,8 +62,11 @@ class RemoteWatches:
         self._round += 1
         self._rounds_seen = {key: self._rounds_seen.get(key, 0) + 1 for key in self._feed.watched()}
         await self._register()
-        for growth in await self._watches.grown(self._registered_as, self._due()):
+        growths = await self._watches.grown(self._registered_as, self._due())
+        for growth in growths:
             self._feed.hint(growth.session_key, growth.last_sequence)
+        # What runs elsewhere is looked at once more when it does not any more: its end may have come with no hint.
+        self._again = {growth.session_key for growth in growths if growth.runs_elsewhere}
         self._look_at_all = False
         if self._round % _ROUNDS_PER_CLEANING == 1:
             await self._watches.forget_the_dead()
@@ -81,5 +85,5 @@ class RemoteWatches:
         return [
             key
             for key, rounds in self._rounds_seen.items()
-            if self._look_at_all or rounds <= _FRESH_ROUNDS or key % _ROUNDS_PER_SWEEP == turn
+            if self._look_at_all or rounds <= _FRESH_ROUNDS or key in self._again or key % _ROUNDS_PER_SWEEP == turn
         ]

@@ -11,10 +11,11 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """A session's log goes at least up to this number."""
+    """A session's log goes at least up to this number; `runs_elsewhere` says that another incarnation owns it."""
 
     session_key: int
     last_sequence: int
+    runs_elsewhere: bool = False
 
 
 class WakeUps(Protocol):

@@ -40,16 +40,18 @@ class SqlWatches:
         await self._database.write(unit, repeatable=True)
 
     async def grown(self, incarnation: str, looked_at: Collection[int]) -> list[Growth]:
-        heads = select(session_heads.c.session_key, session_heads.c.last_sequence)
-        elsewhere = heads.join(session_watches, session_watches.c.session_key == session_heads.c.session_key).where(
+        columns = session_heads.c.session_key, session_heads.c.last_sequence
+        named = select(*columns, literal(False).label("elsewhere"))
+        running = select(*columns, literal(True).label("elsewhere"))
+        elsewhere = running.join(session_watches, session_watches.c.session_key == session_heads.c.session_key).where(
             session_watches.c.incarnation == incarnation,
             session_heads.c.owner.is_not(None),
             session_heads.c.owner != incarnation,
         )
-        statement = union(heads.where(session_heads.c.session_key == _any_of(looked_at)), elsewhere)
+        statement = union(named.where(session_heads.c.session_key == _any_of(looked_at)), elsewhere)
 
         def unit(connection: Connection) -> list[Growth]:
-            return [Growth(row.session_key, row.last_sequence) for row in connection.execute(statement)]
+            return [Growth(row.session_key, row.last_sequence, row.elsewhere) for row in connection.execute(statement)]
 
         return await self._database.read(unit)
 

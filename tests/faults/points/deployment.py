@@ -57,6 +57,11 @@ class Deployment:
         async with AsyncExitStack() as stack:
             yield [await stack.enter_async_context(connected(address, owner)) for address in self.addresses()]
 
+    def crashes(self, *expected: int) -> list[str]:
+        """Each end of a server that nobody caused, with what the servers wrote last; `expected` are exit codes."""
+        ends = [(server.name, code) for server in self.servers for code in server.exit_codes if code not in expected]
+        return [f"G10: {self.kind} {name} ended with {code}: {self.log_tail(3)}" for name, code in ends]
+
     def log_tail(self, lines: int = 40) -> str:
         """What the servers wrote last."""
         tails = [

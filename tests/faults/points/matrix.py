@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import signal
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -132,6 +133,8 @@ async def _on(kind: str, ground: Ground, size: Size, seed: int) -> _Part:
                 outcome = await play(deployment, cell.flow, cell.fault)
                 part.cells += outcome.struck
                 part.violations += [f"{kind} {cell}: {flaw}" for flaw in outcome.flaws]
+            # A server that cannot start says why and ends with 1 or 2.
+            part.violations += deployment.crashes(-signal.SIGKILL, 0, 1, 2)
             part.refused += (await deployment.model.counts())["refused"]
     if kind == "sqlite":
         part.unreached -= _ONLY_ON_POSTGRESQL

@@ -56,6 +56,7 @@ async def row_15(size: Size, seed: int) -> Verdict:
                 for n, policy in itertools.product(range(_ROUNDS[size]), _REFUSALS):
                     await _burst(deployment, f"burst-{policy}-{n}", policy, tally)
                 await _mixed(deployment, random.Random(f"{seed} {kind}"), _OPERATIONS[size] // len(DATABASES), tally)
+                tally.violations += deployment.crashes()
                 tally.refused += (await deployment.model.counts())["refused"]
     measures = (
         Measure("sent", tally.sent),

@@ -62,10 +62,12 @@ async def row_16(size: Size, seed: int) -> Verdict:
                     for race in ("decide", "edit", "cancel"):
                         await _race(deployment, f"{race}-{n}", race, dice, tally)
                 await _mutate(deployment, dice, _MUTATIONS[size] // len(DATABASES), tally)
+                tally.violations += deployment.crashes()
                 tally.refused += (await deployment.model.counts())["refused"]
             async with deployed(kind, ground, EXPIRY) as deployment:
                 for n in range(_ROUNDS[size]):
                     await _race(deployment, f"expire-{n}", "expire", dice, tally)
+                tally.violations += deployment.crashes()
                 tally.refused += (await deployment.model.counts())["refused"]
     rounds = len(DATABASES) * _ROUNDS[size] * 4
     measures = (

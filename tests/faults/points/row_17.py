@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import signal
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 
@@ -49,6 +50,7 @@ async def row_17(size: Size, seed: int) -> Verdict:
             async with deployed(kind, ground) as deployment:
                 for name in list(offered) * _ROUNDS[size]:
                     await _try_all(deployment, name, size, tally)
+                tally.violations += deployment.crashes(-signal.SIGKILL)
                 tally.refused += (await deployment.model.counts())["refused"]
     tried = len(offered) * len(DATABASES) * _ROUNDS[size]
     measures = (

@@ -48,7 +48,7 @@ async def row_27(size: Size, seed: int) -> Verdict:
     measures = (
         Measure("acknowledged", tally.acknowledged, at_least=_INCREMENTS[size]),
         Measure("kills", tally.kills, at_least=_KILLS[size]),
-        Measure("wal_mib", tally.wal_bytes / _MEGABYTE, at_most=64),
+        Measure("wal_mib", tally.wal_bytes / _MEGABYTE, at_most=16),
     )
     return Verdict(ROW, seed, measures, tuple(tally.violations))
 

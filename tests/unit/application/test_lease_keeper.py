@@ -76,7 +76,7 @@ class TestAnOrphan:
         await engine.keeper.start()
         engine.add_session(orphaned=True)
         engine.leases.orphaned = [OrphanedSession("ann", "s1")]
-        await engine.keeper.tick()
+        await engine.keeper.recover()
         await settled()
         assert engine.runner.running == {"s1": engine.store.claim("s1")}
         [restarted] = engine.store.sessions["s1"].log
@@ -88,7 +88,7 @@ class TestAnOrphan:
         await engine.keeper.start()
         engine.add_session(orphaned=False)
         engine.leases.orphaned = [OrphanedSession("ann", "s1")]
-        await engine.keeper.tick()
+        await engine.keeper.recover()
         await settled()
         assert (engine.runner.running, engine.store.sessions["s1"].log) == ({}, [])
 
@@ -97,7 +97,7 @@ class TestAnOrphan:
         await engine.keeper.start()
         engine.add_session("s2", orphaned=True)
         engine.leases.orphaned = [OrphanedSession("ann", "s1"), OrphanedSession("ann", "s2")]
-        await engine.keeper.tick()
+        await engine.keeper.recover()
         await settled()
         assert list(engine.runner.running) == ["s2"]
         await engine.keeper.stop()
