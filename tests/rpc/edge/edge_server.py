@@ -14,11 +14,11 @@ import grpc
 from google.protobuf.wrappers_pb2 import StringValue
 
 from server.authentication.development import DevelopmentAuthenticator
-from server.setting_groups import Sizes
 from server.drain_signal import DrainSignal
 from server.grpc_options import server_options
 from server.interceptors.chain import build_chain
 from server.interceptors.deadline import Deadline
+from server.setting_groups import Sizes
 from server.telemetry.logs import configure_logging
 from services.application.ports import Authenticator
 from services.infrastructure.circuits import ProcessCircuits

@@ -9,8 +9,8 @@ import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
-from server.setting_groups import Sizes
 from server.grpc_options import server_options
+from server.setting_groups import Sizes
 from tests.rpc.edge.edge_server import Edge, running_edge
 
 LIMIT = Sizes().grpc_message
