@@ -5,7 +5,7 @@ Every number after the start is either delivered or declared in a gap (G2).
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -13,7 +13,14 @@ from services.application.event_feed import EventFeed
 from services.application.ports import Clock, LogPage, SessionSnapshot
 from services.domain.errors import SessionNotFoundError
 from services.domain.message import Role
-from services.domain.session_events import MessageAdded, SessionDeleted, SessionEvent
+from services.domain.session_events import (
+    TERMINAL,
+    AttemptRestarted,
+    MessageAdded,
+    SessionDeleted,
+    SessionEvent,
+    TurnStarted,
+)
 
 
 class GapReason(StrEnum):
@@ -147,26 +154,29 @@ def _up_to(through: int | None, page: LogPage) -> LogPage:
 def _with_gaps(before: int, page: LogPage) -> Iterator[SessionEvent | Gap]:
     """The page's events with a gap for each hole, up to the number the page speaks for."""
     position = before
-    for event in page.events:
+    for index, event in enumerate(page.events):
         if event.sequence > position + 1:
-            yield from _gaps(position + 1, event.sequence - 1, page.cleared_through, replaced_by=event)
+            answer = _next_answer(page.events[index:])
+            yield from _gaps(position + 1, event.sequence - 1, page.cleared_through, replaced_by=answer)
         yield event
         position = event.sequence
     if position < page.through:
         yield from _gaps(position + 1, page.through, page.cleared_through)
 
 
-def _gaps(first: int, last: int, cleared_through: int, replaced_by: SessionEvent | None = None) -> Iterator[Gap]:
-    """The hole as typed gaps; `replaced_by` is the event behind it, which holds the message if it was its deltas."""
+def _gaps(first: int, last: int, cleared_through: int, replaced_by: tuple[str, ...] = ()) -> Iterator[Gap]:
+    """The hole as typed gaps; `replaced_by` are the messages that hold what its deltas said."""
     if first <= cleared_through:
         yield Gap(first, min(last, cleared_through), GapReason.CLEARED)
     if last > cleared_through:
-        yield Gap(max(first, cleared_through + 1), last, GapReason.COMPACTED, _message_of(replaced_by))
+        yield Gap(max(first, cleared_through + 1), last, GapReason.COMPACTED, replaced_by)
 
 
-def _message_of(event: SessionEvent | None) -> tuple[str, ...]:
-    """The id of the answer an event adds to the history, if it does."""
-    if event is None or not isinstance(event.payload, MessageAdded):
-        return ()
-    message = event.payload.message
-    return (message.id,) if message.role is Role.ASSISTANT else ()
+def _next_answer(events: Sequence[SessionEvent]) -> tuple[str, ...]:
+    """The id of the answer that deltas before these events belong to; none if it was given up or never finished."""
+    for event in events:
+        if isinstance(event.payload, (AttemptRestarted, TurnStarted, *TERMINAL)):
+            return ()
+        if isinstance(event.payload, MessageAdded) and event.payload.message.role is Role.ASSISTANT:
+            return (event.payload.message.id,)
+    return ()

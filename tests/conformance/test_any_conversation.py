@@ -10,6 +10,7 @@ import pytest
 
 from services.application.ports import PageKey
 from services.domain.approval import ApprovalState
+from services.domain.input import in_turn
 from services.domain.session_change import SessionAggregate, SessionChange
 from services.domain.tool_call import ToolCallState
 from tests.support.anybody import CLIENT_TOOLS, Anybody
@@ -88,6 +89,10 @@ async def check_reads(storage: Storage, memory: MemorySession, key: int) -> None
     assert approvals == memory.approvals
     snapshot = await storage.reads.snapshot(OWNER, "s1")
     assert snapshot.turn == memory.turn
+    assert list(snapshot.pending_inputs) == in_turn(memory.load().pending_inputs)
+    assert await storage.reads.pending_inputs(OWNER, "s1") == in_turn(memory.load().pending_inputs)
+    for accepted in memory.inputs.values():
+        assert await storage.reads.input(OWNER, "s1", accepted.id) == accepted
     assert [approval.id for approval in snapshot.pending_approvals] == [each.id for each in memory.load().approvals]
     assert (await storage.store.change(OWNER, "s1", _look, correlation_id=CORRELATION)).events == ()
 

@@ -36,6 +36,11 @@ USES: dict[str, Use] = {
     "approvals": lambda storage, session, turn: storage.reads.approvals(
         "bob", session, states=(), limit=10, after=None
     ),
+    "input": lambda storage, session, turn: storage.reads.input("bob", session, "input_0"),
+    "pending inputs": lambda storage, session, turn: storage.reads.pending_inputs("bob", session),
+    "fork": lambda storage, session, turn: storage.store.fork(
+        "bob", session, "copy", title=None, until_message_id="", correlation_id=CORRELATION, key=None
+    ),
     "snapshot": lambda storage, session, turn: storage.reads.snapshot("bob", session),
     "locate": lambda storage, session, turn: storage.reads.locate("bob", session),
     "change": lambda storage, session, turn: storage.store.change("bob", session, note, correlation_id=CORRELATION),
@@ -71,7 +76,7 @@ async def test_another_owners_session_is_refused_exactly_like_a_missing_one(
 
 def test_every_read_of_one_session_is_among_the_uses() -> None:
     # For whoever has located the session, and one owner's list.
-    by_key_or_owner = {"history", "client_tools", "turn_end", "sessions"}
+    by_key_or_owner = {"history", "client_tools", "input_progress", "sessions"}
     reads = {name for name in vars(ReadModel) if not name.startswith("_")}
     assert reads - by_key_or_owner <= {name.replace(" ", "_") for name in USES}
 

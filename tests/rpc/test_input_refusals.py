@@ -24,15 +24,8 @@ REMEMBERED = input_pb2.ApprovalDecision(
 @pytest.mark.parametrize(
     ("fields", "feature"),
     [
-        ({"user_message": HELLO, "busy_policy": input_pb2.BUSY_POLICY_QUEUE}, "BUSY_POLICY_QUEUE"),
-        ({"user_message": HELLO, "busy_policy": input_pb2.BUSY_POLICY_STEER}, "BUSY_POLICY_STEER"),
-        ({"user_message": HELLO, "busy_policy": input_pb2.BUSY_POLICY_INTERRUPT}, "BUSY_POLICY_INTERRUPT"),
-        ({"user_message": HELLO, "expected_turn_id": "turn_x"}, "expected_turn_id"),
-        ({"user_message": HELLO, "limits": turn_pb2.TurnLimits(max_model_calls=1)}, "limits"),
-        ({"user_message": HELLO, "limits": turn_pb2.TurnLimits()}, "limits"),
         ({"user_message": input_pb2.UserMessage(text="hi", workspace_revision="1")}, "user_message.workspace_revision"),
         ({"approval_decision": REMEMBERED}, "REMEMBER_SESSION"),
-        ({"resume": input_pb2.Resume()}, "resume"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from agent_runtime.v1 import approval_pb2, input_pb2, message_service_pb2, session_pb2, tool_pb2, turn_pb2
+from agent_runtime.v1 import approval_pb2, input_pb2, session_pb2, tool_pb2, turn_pb2
 from devtools.runtime_process import RuntimeProcess
 from devtools.scripted_model import ScriptedModel
 from tests.support.refused_calls import not_yet, send, wrong_fields
@@ -40,8 +40,6 @@ async def test_fields_of_later_releases_are_refused_and_nothing_is_done(
     tools = tool_pb2.ClientToolSet(tools=[eager])
     await not_yet(client.update(session.id, title="no", client_tools=tools), "client_tools.speculative")
     await not_yet(client.update(session.id, title="no", tool_call_deltas=True), "tool_call_deltas")
-    withdrawing = message_service_pb2.CancelTurnRequest(session_id=session.id, withdraw_pending=True)
-    await not_yet(client.messages.CancelTurn(withdrawing, metadata=client.metadata), "withdraw_pending")
     assert list((await client.list_sessions()).sessions) == [session]
 
 

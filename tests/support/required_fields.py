@@ -11,7 +11,7 @@ _NO_APPROVAL = "approval_" + "0" * 32
 
 
 def required_fields(rpc: Rpc) -> dict[str, Any]:
-    """Fields that make a request of this RPC well-formed; an approval they name does not exist."""
+    """Fields that make a request of this RPC well-formed; an approval or input they name does not exist."""
     match rpc.name.partition("/")[2]:
         case "GetAgent":
             return {"agent": "universal"}
@@ -21,6 +21,8 @@ def required_fields(rpc: Rpc) -> dict[str, Any]:
             return {"description": "new"}
         case "SendMessage":
             return {"user_message": input_pb2.UserMessage(text="hello")}
+        case "WithdrawInput":
+            return {"input_id": "input_" + "0" * 32}
         case "GetApproval":
             return {"approval_id": _NO_APPROVAL}
         case "DecideApproval":

@@ -26,6 +26,7 @@ from services.domain.session_events import NewEvent, Payload, SessionEvent, Sess
 from services.domain.turn import Turn
 from services.infrastructure.persistence.database import Database
 from services.infrastructure.persistence.event_log import SqlEventLog
+from services.infrastructure.persistence.housekeeping import SqlHousekeeping
 from services.infrastructure.persistence.leases import SqlLeases
 from services.infrastructure.persistence.log_writer import GroupLogWriter
 from services.infrastructure.persistence.outbox_store import SqlOutbox
@@ -114,6 +115,7 @@ class Storage:
     leases: SqlLeases
     waits: SqlWaits
     outbox: SqlOutbox
+    housekeeping: SqlHousekeeping
     incarnation: Incarnation
     published: Published
     flushing: Flushing
@@ -226,6 +228,7 @@ async def running_storage(database: Database, clock: ManualClock) -> AsyncIterat
         leases=SqlLeases(database, sole=False),
         waits=SqlWaits(database),
         outbox=SqlOutbox(database),
+        housekeeping=SqlHousekeeping(database),
         incarnation=incarnation,
         published=published,
         flushing=Flushing(writer),

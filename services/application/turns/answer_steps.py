@@ -137,6 +137,7 @@ def _take_calls(
     for position, (call, judgement) in enumerate(zip(calls, judgements, strict=True)):
         record = _record(change, turn, call, batch_id, position)
         turn, in_vain = with_call(turn, call.name, judgement.arguments)
+        in_vain = in_vain and call.name != SWITCH_MODE  # hand-overs have a limit of their own, which ends the turn
         if judgement.refusal is not None or in_vain:
             why = judgement.refusal or _IN_VAIN
             settle(change, record, f"not run: {why}", CallOutcome.FAILED, ToolResultSource.RUNTIME)

@@ -15,6 +15,7 @@ from services.domain.errors import InvalidArgumentError, RequestIdReusedError
 from services.domain.ids import new_id
 from services.domain.message import Message
 from services.domain.policies.boundaries import is_boundary
+from services.domain.session import SessionState
 from services.domain.session_change import Lookup, SessionChange
 from services.domain.session_events import NewEvent, SessionForked
 from services.domain.tool_call import ToolCall, ToolCallState
@@ -43,10 +44,11 @@ def fork(
     key: IdempotencyKey | None,
 ) -> tuple[SessionView, int]:
     """Writes the copy in the caller's transaction; see `SessionStore.fork`."""
+    head = lock_head(connection, owner_id, source_id, "")
+    # Behind the lock, so that a copy of this very request on another replica is seen.
     if key and (outcome := recall(connection, key)) is not None:
         earlier_id, count = json.loads(outcome)
         return read_session(connection, owner_id, earlier_id), count
-    head = lock_head(connection, owner_id, source_id, "")
     source = load(connection, head, Lookup(client_tools=True))
     SessionChange(source, now=now, correlation_id=correlation_id).check_idle()
     history = _until(read_history(connection, head.session_key), until_message_id)
@@ -54,6 +56,8 @@ def fork(
         source.session,
         id=fork_id,
         title=source.session.title if title is None else title,
+        state=SessionState.ACTIVE,
+        deactivation_reason="",
         create_time=now,
         update_time=now,
         last_activity_time=now,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from agent_runtime.v1 import approval_pb2, input_pb2, message_service_pb2
 from agent_runtime.v1 import session_service_pb2 as sessions
@@ -13,12 +14,13 @@ from agent_runtime.v1.input_pb2 import UserMessage
 from agent_runtime.v1.message_service_pb2 import SendMessageRequest
 from agent_runtime.v1.session_stream_pb2 import WatchSessionRequest
 from agent_runtime.v1.tool_pb2 import ClientTool, ClientToolSet
-from agent_runtime.v1.turn_pb2 import TURN_STATE_PAUSED, TURN_STATE_RUNNING
+from agent_runtime.v1.turn_pb2 import TURN_STATE_PAUSED, TURN_STATE_RUNNING, TurnLimits
 from server.converters import approval_requests, limits, message_requests, session_requests
 from server.converters.message_requests import SendMessageFields
 from services.domain.errors import NotImplementedYetError
+from services.domain.input import BusyPolicy, Resume
 from services.domain.input import UserMessage as Said
-from services.domain.turn import TurnState
+from services.domain.turn import CallerLimits, TurnState
 from tests.unit.converters.refusals import violations
 
 
@@ -56,6 +58,52 @@ def test_a_message_of_a_user() -> None:
         "after_sequence": None,
         "detach": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("wire", "policy"),
+    [
+        (input_pb2.BUSY_POLICY_UNSPECIFIED, BusyPolicy.REJECT),
+        (input_pb2.BUSY_POLICY_QUEUE, BusyPolicy.QUEUE),
+        (input_pb2.BUSY_POLICY_STEER, BusyPolicy.STEER),
+        (input_pb2.BUSY_POLICY_INTERRUPT, BusyPolicy.INTERRUPT),
+    ],
+)
+def test_a_message_says_what_it_does_to_the_active_turn(
+    wire: input_pb2.BusyPolicy.ValueType, policy: BusyPolicy
+) -> None:
+    request = said("hello")
+    request.busy_policy = wire
+    request.expected_turn_id = "turn_1"
+    fields = from_send_message(request)
+    assert (fields["content"], fields["expected_turn_id"]) == (Said("hello", busy_policy=policy), "turn_1")
+
+
+def test_limits_are_those_that_are_set() -> None:
+    given = TurnLimits(max_model_calls=1, max_agent_switches=0, max_running_time=Duration(nanos=500_000_000))
+    limits_ = CallerLimits(model_calls=1, agent_switches=0, running_time=0.5)
+    request = SendMessageRequest(session_id="s", limits=given, user_message=UserMessage(text="x"))
+    assert from_send_message(request)["content"] == Said("x", limits=limits_)
+    request = SendMessageRequest(session_id="s", resume=input_pb2.Resume(limits=given))
+    assert from_send_message(request)["content"] == Resume(limits_)
+    request = SendMessageRequest(session_id="s", resume=input_pb2.Resume())
+    assert from_send_message(request)["content"] == Resume()
+
+
+def test_limits_that_are_none_are_named() -> None:
+    given = TurnLimits(
+        max_model_calls=0, max_tool_calls=-1, max_agent_switches=-1, max_tokens=0, max_running_time=Duration()
+    )
+    names = [field.name for field in TurnLimits.DESCRIPTOR.fields]
+    request = SendMessageRequest(session_id="s", limits=given, user_message=UserMessage(text="x"))
+    assert violations(lambda: from_send_message(request)) == [f"limits.{name}" for name in names]
+    request = SendMessageRequest(session_id="s", resume=input_pb2.Resume(limits=given))
+    assert violations(lambda: from_send_message(request)) == [f"resume.limits.{name}" for name in names]
+
+
+def test_an_input_that_is_taken_back_is_named() -> None:
+    request = message_service_pb2.WithdrawInputRequest(session_id="s", request_id="no/slashes")
+    assert violations(lambda: message_requests.from_withdraw_input(request)) == ["input_id", "request_id"]
 
 
 def test_an_input_is_required() -> None:
