@@ -13,7 +13,7 @@ from services.application.turns.outside_steps import fail_internally
 from services.application.turns.turn_runner import TurnFaultError, TurnRunner
 from services.domain.errors import RuntimeServiceError
 from services.domain.session_change import Lookup, SessionChange
-from services.domain.turn import Turn
+from services.domain.turn import Turn, TurnState
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,8 @@ class RunningTurns:
         """A fault of ours ends the turn, as a command: the owner's own way to write may be what is broken."""
 
         def decide(change: SessionChange) -> None:
-            if change.turn is not None and change.turn.id == turn.id:
+            # One that waits has done its step: the fault came after the commit, and there is nothing to give up.
+            if change.turn is not None and change.turn.id == turn.id and change.turn.state is TurnState.RUNNING:
                 fail_internally(change)
 
         try:

@@ -53,7 +53,8 @@ class SqlWatches:
         def unit(connection: Connection) -> list[Growth]:
             return [Growth(row.session_key, row.last_sequence, row.elsewhere) for row in connection.execute(statement)]
 
-        return await self._database.read(unit)
+        # Not behind callers: who is kept waiting here are all watchers of this process.
+        return await self._database.write_statement(unit)
 
     async def forget_the_dead(self) -> None:
         def unit(connection: Connection) -> None:
