@@ -53,8 +53,7 @@ class SqlWatches:
         def unit(connection: Connection) -> list[Growth]:
             return [Growth(row.session_key, row.last_sequence, row.elsewhere) for row in connection.execute(statement)]
 
-        # Not behind callers: who is kept waiting here are all watchers of this process.
-        return await self._database.write_statement(unit)
+        return await self._database.read(unit)
 
     async def forget_the_dead(self) -> None:
         def unit(connection: Connection) -> None:
