@@ -24,7 +24,7 @@ async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
             if task.cancelled():
                 raise
             cancelled = error
-        except BaseException:
+        except Exception:
             break
     if cancelled is not None:
         if not task.cancelled():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
+from itertools import repeat
 
 import pytest
 
@@ -257,3 +259,18 @@ async def test_a_session_taken_over_while_its_flush_had_lost_its_reply_is_fenced
     assert text_of(events) == "durable, though nobody knows"
     assert kinds(events)[-1] == "TurnCancelled"
     assert text_of(shaky.published.of(running.claim)) == ""  # readers find it in the log
+
+
+async def test_a_step_that_waits_for_a_flush_is_refused_when_its_session_is_claimed_anew(
+    shaky: Storage, unreliable: UnreliableDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = await shaky.start_in_new_session()
+    unreliable.losses = repeat(Loss.REQUEST)
+    await shaky.say(running, "never sent")
+    await eventually(lambda: "will try again" in caplog.text)
+    answering = asyncio.create_task(shaky.answer(running, "unwanted"))
+    for _ in range(10):
+        await asyncio.sleep(0)  # until it waits for the flush
+    shaky.writer.open(replace(running.claim, epoch=running.claim.epoch + 1))
+    with pytest.raises(FencedError):
+        await asyncio.wait_for(answering, 5)

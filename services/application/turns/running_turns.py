@@ -31,6 +31,8 @@ class RunningTurns:
         self._runner = runner
         self._store = store
         self._running: dict[int, _Running] = {}
+        # Those that were told to stop are still at work for a moment, and the event loop alone does not keep a task.
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len(self._running)
@@ -42,6 +44,8 @@ class RunningTurns:
             self.stop(older.claim)
         task = asyncio.create_task(self._run(claim, turn), name=f"turn {turn.id}")
         self._running[claim.session_key] = _Running(claim, task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: self._ended(claim))
 
     def start_claimed(self, committed: Committed) -> None:
@@ -68,10 +72,9 @@ class RunningTurns:
 
     async def stop_all(self) -> None:
         """Stops every turn and waits until none writes any more; they are taken up again by whoever recovers them."""
-        tasks = [running.task for running in self._running.values()]
         for claim in self.claims():
             self.stop(claim)
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _run(self, claim: Claim, turn: Turn) -> None:
         try:

@@ -103,6 +103,9 @@ class GroupLogWriter:
         self.flushes = 0
 
     def open(self, claim: Claim) -> None:
+        older = self._streams.get(claim.session_key)
+        if older is not None:
+            older.fail(FencedError())  # nobody would ever tell those who wait for its batch
         self._streams[claim.session_key] = _Stream(claim)
 
     def close(self, claim: Claim) -> None:
