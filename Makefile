@@ -84,10 +84,9 @@ check: lint types ## Everything that needs no running server: lint, types, gener
 	@$(PY) -m devtools.generate --check
 	@echo "check: all good"
 
-# Starting PostgreSQL from its package forks, which gRPC's own preparations for a fork make unsafe once it is in use.
 .PHONY: test
 test: $(READY) ## All tests, against real PostgreSQL and Redis servers it starts itself
-	@GRPC_ENABLE_FORK_SUPPORT=0 $(PY) -m pytest -q -n $(TEST_WORKERS) $(ARGS)
+	@$(PY) -m pytest -q -n $(TEST_WORKERS) $(ARGS)
 
 .PHONY: bench
 bench: $(READY) ## Measure what is promised about speed and routing: one table, and build/bench.json

@@ -13,9 +13,9 @@ from tests.support.redis import running_redis
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+async def postgres() -> AsyncIterator[PostgresServer]:
     """One server for this test process."""
-    with running_postgres() as server:
+    async with running_postgres() as server:
         yield server
 
 

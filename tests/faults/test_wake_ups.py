@@ -119,7 +119,7 @@ async def test_a_turn_whose_lease_is_taken_away_goes_on_under_the_eyes_of_all(tw
     here, there = await sending.whole(), await watching.whole()
     assert there.events == here.events == (await beside.whole()).events
     restarts = [event for event in here.events if event.HasField("attempt_restarted")]
-    assert len(restarts) == 1
+    assert restarts  # more than one where the machine was too busy to renew a lease in time
     assert here.events[-1].turn_completed.result_text.split()[-1] == f"word{WORDS - 1}"
 
 

