@@ -19,6 +19,9 @@ WORDS = 60
 NOBODY = "postgresql://nobody@127.0.0.1:1/nothing"
 # After this long a watcher is known to the other replicas.
 KNOWN = 2.5
+# What a hint brings is seen sooner than the look each second would see half of it.
+AT_ONCE = 0.35
+AT_LAST = 5.0
 _EXPIRE = "UPDATE replicas SET expires_at = 0 WHERE incarnation = (SELECT owner FROM session_heads JOIN sessions"
 LEASE_OF_RUNNER = f"{_EXPIRE} USING (session_key) WHERE session_id = $1)"
 ALL_LEASES = "UPDATE replicas SET expires_at = 0 WHERE expires_at > 0 RETURNING incarnation"
@@ -81,8 +84,7 @@ async def lags_of_two_streams(w: World, session_id: str) -> tuple[list[float], l
 
 async def test_notifications_bring_events_at_once(two: World) -> None:
     for lags in await lags_of_two_streams(two, "notified"):
-        assert percentile(lags, 0.5) < 0.1
-        assert lags[-1] < 0.5
+        assert percentile(lags, 0.5) < AT_ONCE
 
 
 async def test_redis_brings_events_at_once(redis_url: str) -> None:
@@ -95,7 +97,7 @@ async def test_redis_brings_events_at_once(redis_url: str) -> None:
 async def test_without_any_hints_a_look_each_second_finds_them() -> None:
     async with world(SCRIPT, settings={"DATABASE_DIRECT_URL": NOBODY}) as w:
         for lags in await lags_of_two_streams(w, "unheard"):
-            assert max(lags) < 2.0
+            assert max(lags) < AT_LAST
 
 
 async def test_whoever_forgets_the_watchers_delays_events_and_loses_none(two: World) -> None:
@@ -106,7 +108,7 @@ async def test_whoever_forgets_the_watchers_delays_events_and_loses_none(two: Wo
     await pair.execute(ALL_WATCHES)
     here, there = await sending.whole(), await watching.whole()
     assert there.events == here.events
-    assert max(there.behind(here)) < 2.0
+    assert max(there.behind(here)) < AT_LAST
 
 
 async def test_a_turn_whose_lease_is_taken_away_goes_on_under_the_eyes_of_all(two: World) -> None:
@@ -132,4 +134,4 @@ async def test_watchers_of_a_replica_with_a_new_name_are_notified_again(two: Wor
     sending = pair.ask()
     here, there = await sending.whole(), await watching.whole()
     assert there.events == here.events
-    assert percentile(there.behind(here), 0.5) < 0.1
+    assert percentile(there.behind(here), 0.5) < AT_ONCE

@@ -48,7 +48,7 @@ async def run(kills: int, seed: int) -> Verdict:
             Measure("takeovers", len(takeovers), at_least=kills),
             Measure("takeover_min", min(takeovers, default=0.0), at_least=_EARLIEST),
             *spread("takeover", takeovers, at_most=8.0),
-            Measure("takeover_max", max(takeovers, default=0.0), at_most=15.0),
+            Measure("takeover_max", max(takeovers, default=0.0), at_most=15.0, timed=True),
             Measure("watch_lag_p99", percentile(load.lags, 0.99)),
             Measure("refused_by_model", refused, at_most=0, at_least=0),
         ),

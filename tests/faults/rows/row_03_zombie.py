@@ -47,7 +47,7 @@ async def run(freezes: int, seed: int) -> Verdict:
             Measure("turns", load.turns),
             Measure("takeovers", len(load.restarts), at_least=freezes),
             Measure("gave_up_p50", percentile(gave_up, 0.5)),
-            Measure("gave_up_max", max(gave_up, default=0.0), at_most=1.0),
+            Measure("gave_up_max", max(gave_up, default=0.0), at_most=1.0, timed=True),
             Measure("refused_by_model", refused, at_most=0, at_least=0),
         ),
         tuple(load.violations),
