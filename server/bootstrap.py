@@ -155,7 +155,7 @@ async def _engine(
         # A model that was never asked is a way to an answer, too: with it, not all are known to be away.
         circuits.of_route(settings.llm_proxy_url, name)
     model = OpenAiModelClient(_model_settings(settings), circuits)
-    turns = RunningTurns(TurnRunner(store, writer, reads, model, agents, policy, clock, limits), store)
+    turns = RunningTurns(TurnRunner(store, writer, reads, model, agents, policy, clock, limits), store, feed.look_again)
     leases = SqlLeases(database, sole=settings.database_kind == "sqlite")
     keeper = LeaseKeeper(leases, store, turns, clock, incarnation, lease=settings.lease)
     try:

@@ -75,6 +75,13 @@ class EventFeed:
             watched.head = head
             watched.wake()
 
+    def look_again(self, session_key: int) -> None:
+        """Something may have been committed that nobody was told of: readers look at the log."""
+        watched = self._watched.get(session_key)
+        if watched is not None:
+            watched.head = None
+            watched.wake()
+
     def watched(self) -> set[int]:
         """The keys of the sessions that somebody reads here."""
         return set(self._watched)

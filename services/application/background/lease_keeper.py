@@ -71,7 +71,7 @@ class LeaseKeeper:
         ours = {head.claim for head in owned}
         for claim in believed:
             if claim not in ours:
-                self._turns.stop(claim)
+                self._turns.void(claim)
         await self._attend_to(ours)
 
     async def run_recovery(self) -> None:

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.application.ports import Claim, Committed, SessionStore
+from services.application.ports import Claim, Committed, FencedError, SessionStore
 from services.application.turns.outside_steps import fail_internally
 from services.application.turns.turn_runner import TurnFaultError, TurnRunner
 from services.domain.errors import RuntimeServiceError
@@ -27,9 +28,11 @@ class _Running:
 class RunningTurns:
     """Holds the tasks. All methods are called from the event loop and return at once, but for `stop_all`."""
 
-    def __init__(self, runner: TurnRunner, store: SessionStore) -> None:
+    def __init__(self, runner: TurnRunner, store: SessionStore, look_again: Callable[[int], None]) -> None:
+        """`look_again` makes the readers of a session look at the log, by its key."""
         self._runner = runner
         self._store = store
+        self._look_again = look_again
         self._running: dict[int, _Running] = {}
         # Those that were told to stop are still at work for a moment, and the event loop alone does not keep a task.
         self._tasks: set[asyncio.Task[None]] = set()
@@ -60,6 +63,15 @@ class RunningTurns:
             del self._running[claim.session_key]
             running.task.cancel()
 
+    def void(self, claim: Claim) -> None:
+        """Stops the turn run under a claim that turned out to be void.
+
+        What ended it may have been our own last commit, whose reply was lost, so readers look for what nobody told
+        them.
+        """
+        self.stop(claim)
+        self._look_again(claim.session_key)
+
     def stop_session(self, session_key: int) -> None:
         """Stops whatever turn of the session runs here: a command has just ended it."""
         running = self._running.get(session_key)
@@ -79,10 +91,14 @@ class RunningTurns:
     async def _run(self, claim: Claim, turn: Turn) -> None:
         try:
             await self._runner.run(claim, turn)
+        except FencedError:
+            logger.info("the turn was taken over or ended from outside", extra={"turn_id": turn.id})
+            self._look_again(claim.session_key)
         except Exception as error:
             failed = error.turn if isinstance(error, TurnFaultError) else turn
             logger.exception("a turn failed", extra={"turn_id": failed.id})
             await self._give_up(claim, failed)
+            self._look_again(claim.session_key)
 
     async def _give_up(self, claim: Claim, turn: Turn) -> None:
         """A fault of ours ends the turn, as a command: the owner's own way to write may be what is broken."""
@@ -104,6 +120,8 @@ class RunningTurns:
             self.start_claimed(committed)  # the message that waited next
         except RuntimeServiceError as error:
             logger.error("a failed turn could not be ended: %s", error.reason, extra={"turn_id": turn.id})
+        except Exception:
+            logger.exception("a failed turn could not be ended", extra={"turn_id": turn.id})
 
     def _ended(self, claim: Claim) -> None:
         running = self._running.get(claim.session_key)

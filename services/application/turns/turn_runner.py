@@ -88,7 +88,7 @@ class TurnRunner:
 
         Cancelling stops it at once: the model's request is closed, what was not yet durable is dropped, nothing is
         written. While the database is away or full it waits and tries again: the lease decides how long, not this
-        loop. Raises TurnFaultError for a fault of ours.
+        loop. Raises FencedError when the claim is void, TurnFaultError for a fault of ours.
         """
         self._writer.open(claim)
         current = turn
@@ -98,7 +98,7 @@ class TurnRunner:
                 current = following
                 following = await self._next_step(claim, current)
         except FencedError:
-            logger.info("the turn was taken over or ended from outside", extra={"turn_id": current.id})
+            raise
         except Exception as error:
             raise TurnFaultError(current) from error
         finally:

@@ -183,7 +183,7 @@ async def resuming(scene: Scene) -> None:
     events = await scene.caller.send(scene.session_id, "say", user_message=message, limits=limits)
     await scene.finish(events)
     more = input_pb2.Resume(limits=turn_pb2.TurnLimits(max_model_calls=9))
-    await scene.caller.send(scene.session_id, "resume", resume=more)
+    await scene.finish(await scene.caller.send(scene.session_id, "resume", resume=more))
 
 
 async def withdraw(client: RuntimeClient, session_id: str, input_id: str, request_id: str = "withdraw") -> PendingInput:

@@ -163,7 +163,8 @@ class Engine:
         self.store = MemoryStore()
         self.leases = ScriptedLeases(self.store)
         self.runner = HeldRunner()
-        self.turns = RunningTurns(self.runner, self.store)
+        self.looked_again: list[int] = []
+        self.turns = RunningTurns(self.runner, self.store, self.looked_again.append)
         self.incarnation = Incarnation()
         self.keeper = LeaseKeeper(self.leases, self.store, self.turns, self.clock, self.incarnation, lease=5.0)
 

@@ -259,3 +259,17 @@ async def test_however_it_is_published_every_reader_gets_every_number_once_and_i
         numbers.extend(await read(cursor))
         assert numbers == list(range(start + 1, head + 1))
         cursor.close()
+
+
+async def test_a_reader_that_is_told_to_look_again_finds_what_was_never_published() -> None:
+    session = Session()
+    session.publish(1, 2)
+    async with session.reader() as cursor:
+        assert await read(cursor) == [1, 2]
+        session.append(3, 4)
+        waiting = asyncio.create_task(cursor.next(10))
+        await asyncio.sleep(0)
+        session.feed.look_again(KEY)
+        page = await waiting
+        assert page is not None
+        assert [event.sequence for event in page.events] == [3, 4]

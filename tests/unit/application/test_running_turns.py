@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from services.application.ports import FencedError
 from services.domain.errors import ErrorReason
 from services.domain.session_events import TurnFailed
-from tests.unit.application.engine import Engine, settled
+from tests.unit.application.engine import KEYS, Engine, settled
 
 
 async def test_a_turn_runs_until_it_ends_by_itself() -> None:
@@ -91,6 +92,15 @@ async def test_a_fault_after_the_turn_has_ended_changes_nothing() -> None:
     engine.runner.fail("s1", ValueError("too late"))
     await settled()
     assert engine.store.sessions["s1"].log == []
+
+
+async def test_after_a_void_claim_or_a_fault_readers_look_for_what_nobody_told_them() -> None:
+    engine = Engine()
+    for session_id, error in (("s1", FencedError()), ("s2", ValueError("x"))):
+        await engine.run_here(session_id)
+        engine.runner.fail(session_id, error)
+    await settled()
+    assert engine.looked_again == [KEYS["s1"], KEYS["s2"]]
 
 
 async def test_a_fault_that_cannot_be_recorded_is_logged_and_left_to_recovery(
