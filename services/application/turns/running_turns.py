@@ -121,7 +121,7 @@ class RunningTurns:
         except RuntimeServiceError as error:
             logger.error("a failed turn could not be ended: %s", error.reason, extra={"turn_id": turn.id})
         except Exception:
-            logger.exception("a failed turn could not be ended", extra={"turn_id": turn.id})
+            logger.exception("ending a failed turn failed, too", extra={"turn_id": turn.id})
 
     def _ended(self, claim: Claim) -> None:
         running = self._running.get(claim.session_key)
