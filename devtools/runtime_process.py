@@ -82,7 +82,11 @@ class RuntimeProcess:
         return await self._running().wait()
 
     async def __aenter__(self) -> RuntimeProcess:
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
         return self
 
     async def __aexit__(

@@ -6,7 +6,7 @@ import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from server.authentication.selection import authenticator_for
+from server.authentication.selection import authenticator_for, key_set_of
 from server.config import Settings
 from server.converters.page_tokens import PageTokens
 from server.drain_signal import DrainSignal
@@ -73,11 +73,14 @@ async def run(
         circuits = _circuits(settings)
         supervisor = await stack.enter_async_context(Supervisor())
         engine = await stack.enter_async_context(_engine(settings, database, supervisor, drain, circuits))
+        key_set = key_set_of(settings, engine.clock)
+        if key_set is not None:
+            supervisor.start("key set", key_set.run)
         tokens = PageTokens(await signing_key(database, "page_tokens"), engine.clock)
         server = RuntimeServer(
             settings,
             interceptor=build_chain(
-                authenticator=authenticator_for(settings), drain=drain, deadline=deadline, circuits=circuits
+                authenticator=authenticator_for(settings, key_set), drain=drain, deadline=deadline, circuits=circuits
             ),
             drain=drain,
             deadline=deadline,

@@ -88,7 +88,7 @@ def _configure_logging(settings: Settings) -> None:
     log = structlog.stdlib.get_logger("server.config")
     for name in unknown_variables():
         log.warning("unknown setting ignored", variable=name)
-    if settings.dev and not settings.keys and not settings.on_loopback:
+    if settings.dev and not settings.anybody_may_call and not settings.on_loopback:
         log.warning("anybody who reaches this address is an operator", listen=settings.listen)
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from server.identity_settings import MIN_KEY_BYTES, ServiceKey, TlsSettings, TokenSettings
 from server.rule_settings import RuleSettings
 from server.setting_groups import (
     Endpoint,
@@ -25,50 +26,14 @@ from server.setting_groups import (
     TurnSettings,
 )
 from server.startup_error import StartupError
-from services.application.ports import Role
 from services.domain.policies.approval_rules import ApprovalRule, lint_rule
 
 ENV_PREFIX = "AGENT_RUNTIME__"
 NESTED_DELIMITER = "__"
-MIN_KEY_BYTES = 32
-OWNER_ID = re.compile(r"[A-Za-z0-9._@:-]{1,128}")
-OWNER_ID_RULE = "must match ^[A-Za-z0-9._@:-]{1,128}$"
 
 _LISTEN = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
-# What people copy from examples; a key of few different characters is one, too.
-_PLACEHOLDER = re.compile(r"change.?me|example|placeholder|default|your.?key", re.IGNORECASE)
-_MIN_DISTINCT_CHARACTERS = 8
-
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
-
-
-class ServiceKey(BaseModel):
-    """A static credential, who it stands for, and whether it may speak for other owners."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    key: SecretStr
-    name: Annotated[str, Field(min_length=1, max_length=128)]
-    owner: str
-    roles: frozenset[Role] = frozenset({Role.USER})
-    gateway: bool = False
-
-    @field_validator("owner")
-    @classmethod
-    def _owner_is_an_owner_id(cls, owner: str) -> str:
-        if OWNER_ID.fullmatch(owner) is None:
-            raise ValueError(OWNER_ID_RULE)
-        return owner
-
-    def weakness(self) -> str | None:
-        """Why this key must not guard anything, or None."""
-        secret = self.key.get_secret_value()
-        if len(secret.encode()) < MIN_KEY_BYTES:
-            return f"is shorter than {MIN_KEY_BYTES} bytes"
-        if _PLACEHOLDER.search(secret) or len(set(secret)) < _MIN_DISTINCT_CHARACTERS:
-            return "is a placeholder, not a secret"
-        return None
 
 
 class Settings(BaseSettings):
@@ -168,6 +133,8 @@ class Settings(BaseSettings):
     )
     log_format: Literal["json", "console"] = Field("json", description="One JSON object a line, or text for people.")
 
+    jwt: TokenSettings = TokenSettings()
+    tls: TlsSettings = TlsSettings()
     sizes: Sizes = Sizes()
     turns: TurnSettings = TurnSettings()
     resilience: ResilienceSettings = ResilienceSettings()
@@ -211,13 +178,21 @@ class Settings(BaseSettings):
         """Raises StartupError when anybody, or whoever guesses, could come in; in development mode anybody may."""
         if self.dev:
             return
-        if not self.keys:
-            raise StartupError(f"no service keys: set {ENV_PREFIX}KEYS, or start with --dev for development")
+        if not self.anybody_may_call:
+            raise StartupError(
+                f"nobody may call: set {ENV_PREFIX}KEYS, {ENV_PREFIX}JWT__KEY_SET or {ENV_PREFIX}TLS__CLIENTS,"
+                " or start with --dev for development"
+            )
         for position, entry in enumerate(self.keys):
             if weakness := entry.weakness():
                 raise StartupError(
                     f"{ENV_PREFIX}KEYS[{position}] ({entry.name}) {weakness}; try `openssl rand -hex 32`"
                 )
+
+    @property
+    def anybody_may_call(self) -> bool:
+        """Whether some credential is valid."""
+        return bool(self.keys or self.jwt.key_set or self.tls.clients)
 
     @property
     def initial_agent(self) -> str:
@@ -268,6 +243,8 @@ class Settings(BaseSettings):
 
 
 GROUPS: Mapping[str, type[BaseModel]] = {
+    "jwt": TokenSettings,
+    "tls": TlsSettings,
     "sizes": Sizes,
     "turns": TurnSettings,
     "resilience": ResilienceSettings,

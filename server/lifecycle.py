@@ -21,6 +21,7 @@ from server.health import ServiceHealth
 from server.interceptors.deadline import Deadline
 from server.interceptors.seam import LEFT_ALONE, InterceptionSeam
 from server.startup_error import StartupError
+from server.tls import server_credentials
 
 _log = structlog.stdlib.get_logger("server.lifecycle")
 
@@ -52,7 +53,11 @@ class RuntimeServer:
         if self._settings.reflection_enabled:
             reflection.enable_server_reflection((*services, *sorted(LEFT_ALONE)), self.grpc)
         try:
-            port = self.grpc.add_insecure_port(self._settings.listen)
+            credentials = server_credentials(self._settings.tls)
+            listen = self._settings.listen
+            port = (
+                self.grpc.add_secure_port(listen, credentials) if credentials else self.grpc.add_insecure_port(listen)
+            )
         except RuntimeError:
             raise StartupError(
                 f"cannot listen on {self._settings.listen}: taken, or no address of this machine"

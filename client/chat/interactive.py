@@ -46,8 +46,9 @@ class InteractiveChat:
         self._keyboard.on_interrupt = self._interrupted
         # A person sees what happens and can press Ctrl-C: coming back is tried for ever.
         policy = ReconnectPolicy(attempts=None, tell=self._transcript.reconnecting)
+        chosen = self._options
         async with connect(
-            self._options.address, key=self._options.key, owner=self._options.owner, policy=policy
+            chosen.address, key=chosen.key, owner=chosen.owner, credentials=chosen.credentials, policy=policy
         ) as client:
             await self._attempt(self._open(client, self._options.session_id))
             if self._conversation is None:

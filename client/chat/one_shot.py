@@ -26,7 +26,9 @@ async def one_shot(options: ChatOptions, text: str) -> int:
     transcript = Transcript(Screen(Console(stderr=True, highlight=False)))
     policy = ReconnectPolicy(tell=transcript.reconnecting)
     try:
-        async with connect(options.address, key=options.key, owner=options.owner, policy=policy) as client:
+        async with connect(
+            options.address, key=options.key, owner=options.owner, credentials=options.credentials, policy=policy
+        ) as client:
             created = await client.create_session(
                 options.session_id, agent=options.agent, allow_existing=bool(options.session_id)
             )

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
+
 ADDRESS_VARIABLE = "AGENT_RUNTIME_ADDRESS"
 KEY_VARIABLE = "AGENT_RUNTIME_KEY"
 
@@ -24,6 +26,7 @@ class ChatOptions:
     workspace: Path
     message: str | None
     approve_all: bool
+    credentials: grpc.ChannelCredentials | None = None
 
 
 def chat_parser(program: str) -> argparse.ArgumentParser:
@@ -32,6 +35,8 @@ def chat_parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--address", default=os.environ.get(ADDRESS_VARIABLE, ""), help=f"host:port; default ${ADDRESS_VARIABLE}"
     )
+    parser.add_argument("--tls", action="store_true", help="encrypt, and believe the authorities this machine believes")
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="encrypt, and believe the authority in this PEM file")
     parser.add_argument("--owner", default="", help="whose sessions, for gateways' keys and development mode")
     parser.add_argument("--session", default="", metavar="ID", help="go on with this session; made if there is none")
     parser.add_argument("--agent", default="", metavar="NAME", help="the agent a new session begins with")
@@ -58,6 +63,12 @@ def options_of(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Ch
         parser.error("--message must not be blank")
     if not given.workspace.is_dir():
         parser.error(f"{given.workspace} is not a directory")
+    credentials = None
+    if given.ca is not None or given.tls:
+        try:
+            credentials = grpc.ssl_channel_credentials(given.ca.read_bytes() if given.ca is not None else None)
+        except OSError as error:
+            parser.error(f"{given.ca} cannot be read: {error.strerror}")
     return ChatOptions(
         address=given.address,
         key=os.environ.get(KEY_VARIABLE, ""),
@@ -67,4 +78,5 @@ def options_of(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Ch
         workspace=given.workspace,
         message=given.message,
         approve_all=given.yes,
+        credentials=credentials,
     )

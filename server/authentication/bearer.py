@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from server.config import OWNER_ID, OWNER_ID_RULE
-from services.domain.errors import InvalidArgumentError, UnauthenticatedError
+from server.identity_settings import OWNER_ID, OWNER_ID_RULE
+from services.application.ports import Principal
+from services.domain.errors import GatewayKeyRequiredError, InvalidArgumentError, UnauthenticatedError
 
 AUTHORIZATION_KEY = "authorization"
 OWNER_KEY = "x-owner-id"
 
 CallMetadata = Sequence[tuple[str, str | bytes]]
+
+
+def has_bearer(metadata: CallMetadata) -> bool:
+    """Whether `authorization` is there at all, well-formed or not."""
+    return bool(_values(metadata, AUTHORIZATION_KEY))
 
 
 def bearer_credential(metadata: CallMetadata) -> str:
@@ -34,9 +41,15 @@ def claimed_owner(metadata: CallMetadata) -> str | None:
     return values[0]
 
 
-def names_owner(metadata: CallMetadata) -> bool:
-    """Whether `x-owner-id` is there at all, well-formed or not."""
-    return bool(_values(metadata, OWNER_KEY))
+def acting_for(principal: Principal, metadata: CallMetadata, *, gateway: bool) -> Principal:
+    """The principal, for the owner in `x-owner-id` if there is one.
+
+    Raises GatewayKeyRequiredError when one is named, well-formed or not, by who is no gateway; InvalidArgumentError.
+    """
+    if not gateway and _values(metadata, OWNER_KEY):
+        raise GatewayKeyRequiredError("only a gateway's key may name an owner in x-owner-id")
+    owner_id = claimed_owner(metadata)
+    return principal if owner_id is None else replace(principal, owner_id=owner_id)
 
 
 def _values(metadata: CallMetadata, key: str) -> list[str | bytes]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from server.authentication.bearer import CallMetadata, bearer_credential, claimed_owner, names_owner
-from server.config import ServiceKey
+from server.authentication.bearer import CallMetadata, acting_for, bearer_credential
+from server.identity_settings import ServiceKey
 from services.application.ports import Principal
-from services.domain.errors import GatewayKeyRequiredError, UnauthenticatedError
+from services.domain.errors import UnauthenticatedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class StaticKeyAuthenticator:
             for entry in keys
         ]
 
-    async def authenticate(self, metadata: CallMetadata) -> Principal:
+    async def authenticate(self, metadata: CallMetadata, certificate_names: Sequence[str] = ()) -> Principal:
         """The key's principal; for a gateway's key, acting for the owner in `x-owner-id` if that is given.
 
         Raises UnauthenticatedError, GatewayKeyRequiredError, InvalidArgumentError when a gateway names no valid owner.
@@ -45,10 +45,7 @@ class StaticKeyAuthenticator:
                 found = known
         if found is None:
             raise UnauthenticatedError
-        if not found.gateway and names_owner(metadata):
-            raise GatewayKeyRequiredError("only a gateway's key may name an owner in x-owner-id")
-        owner_id = claimed_owner(metadata)
-        return found.principal if owner_id is None else replace(found.principal, owner_id=owner_id)
+        return acting_for(found.principal, metadata, gateway=found.gateway)
 
 
 def _digest(credential: str) -> bytes:

@@ -32,7 +32,7 @@ class Authentication:
 
     async def __call__(self, rpc: Rpc, proceed: Proceed) -> Any:
         """Raises UnauthenticatedError, GatewayKeyRequiredError, OperatorRoleRequiredError."""
-        principal = await self._authenticator.authenticate(rpc.metadata)
+        principal = await self._authenticator.authenticate(rpc.metadata, rpc.certificate_names)
         rpc.principal = principal
         _principal.set(principal)
         if rpc.service in self._operator_services and Role.OPERATOR not in principal.roles:

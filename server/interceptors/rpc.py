@@ -13,7 +13,10 @@ from services.domain.errors import ErrorReason
 
 @dataclass(slots=True)
 class Rpc:
-    """A call. `started` is monotonic; `time_left` is how many seconds a caller's deadline allowed then."""
+    """A call. `started` is monotonic; `time_left` is how many seconds a caller's deadline allowed then.
+
+    `certificate_names` are the alternative names of the client's certificate, if the connection has verified one.
+    """
 
     method: str
     streaming: bool
@@ -23,6 +26,7 @@ class Rpc:
     peer: str
     started: float
     time_left: float | None
+    certificate_names: tuple[str, ...] = ()
     principal: Principal | None = None
     reason: ErrorReason | None = None
     service: str = field(init=False)

@@ -84,11 +84,17 @@ class InterceptionSeam(AsyncServerInterceptor):
             started=time.monotonic(),
             # Of the wall clock, hence asked only here: a step of the clock must not end a call.
             time_left=context.time_remaining(),
+            certificate_names=_certificate_names(context),
         )
         proceed: Proceed = partial(_handle, method, rpc)
         for interceptor in reversed(self._interceptors):
             proceed = partial(interceptor, rpc, proceed)
         return await proceed()
+
+
+def _certificate_names(context: grpc.aio.ServicerContext[Any, Any]) -> tuple[str, ...]:
+    names = context.auth_context().get("x509_subject_alternative_name", ())
+    return tuple(name.decode("utf-8", "replace") for name in names)
 
 
 def _behaviour(handler: RpcHandler) -> Callable[..., Any]:

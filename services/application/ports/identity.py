@@ -25,11 +25,14 @@ class Principal:
 
 
 class Authenticator(Protocol):
-    """Turns call metadata into a principal."""
+    """Turns what a call and its connection prove into a principal."""
 
-    async def authenticate(self, metadata: Sequence[tuple[str, str | bytes]]) -> Principal:
-        """The caller. Raises UnauthenticatedError, or GatewayKeyRequiredError when a key that is no gateway names an
-        owner.
+    async def authenticate(
+        self, metadata: Sequence[tuple[str, str | bytes]], certificate_names: Sequence[str] = ()
+    ) -> Principal:
+        """The caller; `certificate_names` are the alternative names of a verified client certificate.
+
+        Raises UnauthenticatedError, or GatewayKeyRequiredError when a key that is no gateway names an owner.
 
         Reads no database and takes the same time whichever part of a credential is wrong.
         """

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
 from server.authentication.static_keys import StaticKeyAuthenticator
-from server.config import ServiceKey
+from server.identity_settings import ServiceKey
 from server.interceptors.authentication import current_principal
 from services.domain.errors import UnauthenticatedError
 from tests.rpc.edge.edge_server import OPERATIONS, running_edge

@@ -93,7 +93,7 @@ def test_weak_keys_are_refused_outside_of_development(key: str, monkeypatch: pyt
 
 
 def test_a_server_without_keys_starts_in_development_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(StartupError, match="no service keys"):
+    with pytest.raises(StartupError, match="nobody may call"):
         load_settings().check_guarded()
     load_settings(dev=True).check_guarded()
     monkeypatch.setenv("AGENT_RUNTIME__KEYS", keys_json())

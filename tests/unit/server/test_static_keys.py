@@ -8,7 +8,8 @@ from server.authentication.bearer import CallMetadata
 from server.authentication.development import DevelopmentAuthenticator
 from server.authentication.selection import authentication_mode, authenticator_for
 from server.authentication.static_keys import StaticKeyAuthenticator
-from server.config import ServiceKey, Settings
+from server.config import Settings
+from server.identity_settings import ServiceKey
 from services.application.ports import Principal, Role
 from services.domain.errors import GatewayKeyRequiredError, InvalidArgumentError, UnauthenticatedError
 
