@@ -115,7 +115,7 @@ async def test_a_taken_port_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
-        ({}, "no service keys: set AGENT_RUNTIME__KEYS, or start with --dev for development"),
+        ({}, "nobody may call: set AGENT_RUNTIME__KEYS,"),
         (
             {"AGENT_RUNTIME__KEYS": '[{"key": "sentinel", "name": "a", "owner": "b"}]'},
             "AGENT_RUNTIME__KEYS[0] (a) is shorter than 32 bytes; try `openssl rand -hex 32`",
