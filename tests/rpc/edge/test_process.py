@@ -115,7 +115,11 @@ async def test_a_taken_port_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
-        ({}, "nobody may call: set AGENT_RUNTIME__KEYS,"),
+        (
+            {},
+            "nobody may call: set AGENT_RUNTIME__KEYS, AGENT_RUNTIME__JWT__KEY_SET or AGENT_RUNTIME__TLS__CLIENTS,"
+            " or start with --dev for development",
+        ),
         (
             {"AGENT_RUNTIME__KEYS": '[{"key": "sentinel", "name": "a", "owner": "b"}]'},
             "AGENT_RUNTIME__KEYS[0] (a) is shorter than 32 bytes; try `openssl rand -hex 32`",
