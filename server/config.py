@@ -77,7 +77,8 @@ class Settings(BaseSettings):
     )
     llm_profile: Profile = Field(
         "openai",
-        description="What the endpoint takes in a request: `openai`, `openai-reasoning`, `deepseek` or `minimal`.",
+        description="What the endpoint takes in a request: `openai`, `openai-reasoning`, `deepseek`, `llama.cpp` or "
+        "`minimal`.",
     )
     llm_connect_timeout: PositiveSeconds = Field(10.0, description="Time to connect to the endpoint.")
     llm_first_token_timeout: PositiveSeconds = Field(

@@ -23,7 +23,7 @@ def _endpoint(url: str) -> str:
 
 
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
-Profile = Literal["openai", "openai-reasoning", "deepseek", "minimal"]
+Profile = Literal["openai", "openai-reasoning", "deepseek", "llama.cpp", "minimal"]
 ModelName = Annotated[str, Field(min_length=1)]
 
 

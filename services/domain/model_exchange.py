@@ -54,10 +54,19 @@ class ToolSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerSchema:
+    """The form of an answer that is JSON; `schema` is a JSON Schema object, `name` says what it is."""
+
+    name: str
+    schema: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRequest:
     """One question to the model. `messages` is a valid history (pairing invariant, G7); `system_prompt` comes first.
 
-    `call_id_prefix` makes the ids of calls for which the provider gave none: `<prefix>_<n>`.
+    `call_id_prefix` makes the ids of calls for which the provider gave none: `<prefix>_<n>`. `answer_schema` is what
+    the text of the answer should follow; only some providers hold a model to it, so the answer is read with care.
     """
 
     messages: tuple[Message, ...]
@@ -69,6 +78,7 @@ class ModelRequest:
     temperature: float | None = None
     max_tokens: int | None = None
     traceparent: str | None = None
+    answer_schema: AnswerSchema | None = None
 
 
 @dataclass(frozen=True, slots=True)

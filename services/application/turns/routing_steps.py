@@ -13,8 +13,8 @@ from services.domain.agent import AGENTS_PLACEHOLDER, AgentDefinition
 from services.domain.agent_context import SwitchSource
 from services.domain.errors import SwitchLimitError
 from services.domain.message import Message, Role
-from services.domain.model_exchange import ModelAnswer, ModelRequest
-from services.domain.policies.classification import Classification, Confidence
+from services.domain.model_exchange import AnswerSchema, ModelAnswer, ModelRequest
+from services.domain.policies.classification import Classification, Confidence, classification_schema
 from services.domain.policies.keyword_routing import route_by_keywords
 from services.domain.session_change import SessionChange
 from services.domain.session_events import UsageReported
@@ -92,4 +92,5 @@ def routing_request(turn: Turn, router: AgentDefinition, agents: Sequence[AgentD
         model=router.model,
         temperature=router.temperature,
         max_tokens=router.max_tokens,
+        answer_schema=AnswerSchema("route", classification_schema([agent.name for agent in agents])),
     )

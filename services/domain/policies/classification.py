@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -31,6 +31,19 @@ class Classification:
     agent: str
     confidence: Confidence
     reason: str
+
+
+def classification_schema(agents: Sequence[str]) -> dict[str, object]:
+    """The JSON Schema of a classification for one of these agents.
+
+    Says no more than every provider understands that can hold a model to a schema.
+    """
+    properties = {
+        "agent": {"type": "string", "enum": list(agents)},
+        "confidence": {"type": "string", "enum": [confidence.value.lower() for confidence in Confidence]},
+        "reason": {"type": "string"},
+    }
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 def parse_classification(text: str, agents: Collection[str]) -> Classification | None:

@@ -9,7 +9,7 @@ import msgspec
 
 from services.domain.errors import InvalidArgumentError
 from services.domain.message import Message, MessageToolCall, Role
-from services.domain.model_exchange import ModelRequest, ToolSpec
+from services.domain.model_exchange import AnswerSchema, ModelRequest, ToolSpec
 from services.infrastructure.llm.profiles import RequestShape
 
 
@@ -85,7 +85,13 @@ def request_body(request: ModelRequest, model: str, shape: RequestShape) -> byte
         body["temperature"] = request.temperature
     if request.max_tokens is not None:
         body[shape.token_limit] = request.max_tokens
+    if request.answer_schema is not None and shape.json_schema:
+        body["response_format"] = {"type": "json_schema", "json_schema": _answer_schema(request.answer_schema)}
     return msgspec.json.encode(body)
+
+
+def _answer_schema(answer: AnswerSchema) -> dict[str, object]:
+    return {"name": answer.name, "strict": True, "schema": dict(answer.schema)}
 
 
 def _tool(tool: ToolSpec) -> dict[str, object]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from services.application.turns.routing_steps import Route, choose_route, routing_request, take_route
@@ -84,6 +86,17 @@ class TestTheQuestion:
             assert f"- {name}: " in request.system_prompt
         assert '{"agent": …}' in request.system_prompt, "other braces stay as they are"
         assert (request.tools, request.model) == ((), "small")
+
+    def test_asks_for_an_answer_that_can_be_read(self) -> None:
+        request = routing_request(asking().turn, Agents().get("orchestrator"), Agents().routable(), "please fix it")
+        assert request.answer_schema is not None
+        schema = msgspec.json.decode(msgspec.json.encode(request.answer_schema.schema))
+        assert schema["properties"]["agent"]["enum"] == NAMES
+        for confidence in schema["properties"]["confidence"]["enum"]:
+            answer = json.dumps({"agent": NAMES[0], "confidence": confidence, "reason": "so"})
+            assert list(json.loads(answer)) == schema["required"]
+            read = parse_classification(answer, NAMES)
+            assert read == Classification(NAMES[0], Confidence(confidence.upper()), "so")
 
     @pytest.mark.parametrize(("text", "length"), [("", len("(nothing)")), ("x" * 100_000, 8_000)])
     def test_is_never_empty_and_never_long(self, text: str, length: int) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.domain.errors import InvalidArgumentError
 from services.domain.message import Message, MessageToolCall, Role
-from services.domain.model_exchange import ModelRequest, ToolSpec
+from services.domain.model_exchange import AnswerSchema, ModelRequest, ToolSpec
 from services.infrastructure.llm.chat_format import message_from_chat, message_to_chat, request_body
 from services.infrastructure.llm.profiles import RequestShape
 
@@ -75,6 +75,17 @@ def test_a_provider_gets_only_what_it_takes() -> None:
     body = json.loads(request_body(asked, "m", shape))
     assert set(body) == {"model", "messages", "stream", "max_completion_tokens"}
     assert [entry.get("reasoning_content") for entry in body["messages"]] == ["hm", None]
+
+
+def test_the_form_of_an_answer_is_asked_for_where_the_provider_keeps_it() -> None:
+    schema = {"type": "object", "properties": {"agent": {"enum": ["ask"]}}}
+    asked = ModelRequest((), "", "c", "p", answer_schema=AnswerSchema("route", schema))
+    body = json.loads(request_body(asked, "m", RequestShape()))
+    assert body["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "route", "strict": True, "schema": schema},
+    }
+    assert "response_format" not in json.loads(request_body(asked, "m", RequestShape(json_schema=False)))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from devtools.scripted_model import (
     text,
 )
 from services.application.ports.circuits import CircuitState, Need
-from services.domain.model_exchange import ModelAnswer
+from services.domain.model_exchange import AnswerSchema, ModelAnswer
 from services.infrastructure.circuits import ProcessCircuits
 from services.infrastructure.llm import ModelRoute, OpenAiModelClient, OpenAiSettings, Retries, RetrySettings
 from services.infrastructure.llm.failures import FailureKind, UpstreamError
@@ -248,13 +248,16 @@ class TestShape:
             ("Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.", "max_completion_tokens"),
             ("stream_options: extra inputs are not permitted", None),
             ("Unsupported value: 'temperature' does not support 0.2 with this model.", None),
+            ("This response_format type is unavailable now", None),
+            ("'json_schema' is not supported with this model", None),
         ],
     )
     async def test_what_a_provider_does_not_take_is_left_out_from_then_on(
         self, message: str, field: str | None
     ) -> None:
         async with world(complaint(message), replace_times(OK, 2)) as it:
-            asked = replace(question(), temperature=0.2, max_tokens=9)
+            schema = AnswerSchema("route", {"type": "object"})
+            asked = replace(question(), temperature=0.2, max_tokens=9, answer_schema=schema)
             for _ in range(2):
                 async with it.client.stream(asked) as events:
                     assert [event async for event in events]

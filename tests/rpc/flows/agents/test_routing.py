@@ -76,6 +76,9 @@ async def test_the_router_asks_with_the_message_alone_and_its_answer_is_never_sh
     assert [message["content"] for message in asked["messages"][1:]] == ["what is broken?"]
     assert all(agent in prompt_of(asked) for agent in REQUESTS)
     assert tools_in(asked) == set()
+    form = asked["response_format"]["json_schema"]
+    assert set(REQUESTS) <= set(form["schema"]["properties"]["agent"]["enum"])
+    assert "response_format" not in answered
     assert {"read_file", "switch_mode"} < tools_in(answered)
     assert text_of(events) == "found"
     roles = [message.role for message in (await client.list_messages(session.id)).messages]
