@@ -22,11 +22,13 @@ from services.infrastructure.llm.failures import (
     transport_failure,
     truncated,
 )
+from services.infrastructure.llm.kept_connections import met_a_closed_connection
 from services.infrastructure.llm.sse import MAX_EVENT_BYTES, ServerEvent, SseDecoder
 from services.infrastructure.llm.stream_timer import StreamTimer
 
 _MAX_ERROR_BYTES = 64 * 1024
 _TRAILER_WAIT = 0.1
+_RESENDS = 3
 
 _log = logging.getLogger(__name__)
 
@@ -57,12 +59,16 @@ async def http_attempt(
 
 
 async def _send(http: httpx.AsyncClient, request: httpx.Request, timer: StreamTimer) -> httpx.Response:
-    try:
-        return await timer.wait(http.send(request, stream=True))
-    except UpstreamError:
-        raise
-    except Exception as error:
-        raise transport_failure(error) from error
+    """Sends it, again at once if the connection it took turns out to be closed: each time is one connection less."""
+    for resends_left in range(_RESENDS, -1, -1):
+        try:
+            return await timer.wait(http.send(request, stream=True))
+        except UpstreamError:
+            raise
+        except Exception as error:
+            if not (resends_left and met_a_closed_connection(error)):
+                raise transport_failure(error) from error
+    raise AssertionError("the last time returns or raises")
 
 
 async def _events(

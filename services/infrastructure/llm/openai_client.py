@@ -16,6 +16,7 @@ from services.infrastructure.llm.assembly import AnswerAssembler
 from services.infrastructure.llm.chat_format import request_body
 from services.infrastructure.llm.failures import UpstreamError, circuit_open
 from services.infrastructure.llm.http_attempt import http_attempt
+from services.infrastructure.llm.kept_connections import watching_connections
 from services.infrastructure.llm.profiles import RequestShape, reshaped
 from services.infrastructure.llm.retries import Retries
 from services.infrastructure.llm.routes import OpenedRoute, Routes
@@ -44,7 +45,9 @@ class OpenAiModelClient:
 
         def new_session() -> aiohttp.ClientSession:
             connector = aiohttp.TCPConnector(limit=settings.max_connections, ssl=ssl_context)
-            return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+            return aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[watching_connections()]
+            )
 
         self._http = httpx.AsyncClient(
             transport=AiohttpTransport(verify=ssl_context, trust_env=False, limits=limits, client=new_session),
