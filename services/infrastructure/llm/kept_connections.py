@@ -18,7 +18,7 @@ def watching_connections() -> aiohttp.TraceConfig:
 
 
 def met_a_closed_connection(error: Exception) -> bool:
-    """Whether the request of this task that failed so was sent on a kept connection and the server closed it unanswered.
+    """Whether the request of this task that failed so was sent on a kept connection, which was closed unanswered.
 
     Servers close a connection when they like, also while a request is on its way: such a request was not read.
     """

@@ -1,4 +1,4 @@
-"""A server may close a connection that it kept whenever it likes; the question that meets that is simply asked again."""
+"""A server may close a connection that it kept when it likes; the question that meets that is simply asked again."""
 
 from __future__ import annotations
 
