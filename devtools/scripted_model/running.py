@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -54,7 +55,8 @@ class ScriptedModel:
         await self._ask("POST", "/reset")
 
     async def _ask(self, method: str, path: str, data: bytes | None = None) -> Any:
-        async with self._http.request(method, self._control + path, data=data) as response:
+        # From a file, a large script does not hold up the loop.
+        async with self._http.request(method, self._control + path, data=data and io.BytesIO(data)) as response:
             answer = await response.json()
             if response.status != 200:
                 raise ValueError(answer.get("error", response.status))
