@@ -10,7 +10,16 @@ from typing import Any, Literal
 
 from tests.faults.harness.verdict import Measure, Verdict
 from tests.faults.points.__main__ import ROWS as ROWS_OF_POINTS
-from tests.faults.rows import row_01_kill, row_03_zombie, row_04_postgres_restart, row_06_resume, row_28_pool
+from tests.faults.rows import (
+    row_01_kill,
+    row_03_zombie,
+    row_04_postgres_restart,
+    row_06_resume,
+    row_07_model_faults,
+    row_08_parser,
+    row_22_retries,
+    row_28_pool,
+)
 
 Size = Literal["reduced", "full"]
 Row = Callable[[Size, int], Coroutine[Any, Any, Verdict]]
@@ -35,7 +44,12 @@ PROCESS_ROWS: Mapping[int, Row] = {
 }
 """Rows that break processes, connections and databases from outside."""
 
-ROWS: Mapping[int, Row] = {**PROCESS_ROWS, **ROWS_OF_POINTS}
+MODEL_ROWS: Mapping[int, Row] = {
+    module.ROW: partial(_sized, module) for module in (row_07_model_faults, row_08_parser, row_22_retries)
+}
+"""Rows about a model in trouble, most of them by a clock that they move."""
+
+ROWS: Mapping[int, Row] = {**PROCESS_ROWS, **MODEL_ROWS, **ROWS_OF_POINTS}
 """All of them, with those that fail at chosen steps inside the process."""
 
 
