@@ -6,6 +6,7 @@ Every test here runs on both. What only one of them can show stands in `test_sql
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, delete
 
+from devtools.local_pooler import local_pooler
 from services.infrastructure.persistence.database import Database
 from services.infrastructure.persistence.migrate import migrate
 from services.infrastructure.persistence.postgres import PostgresDatabase
@@ -46,6 +48,16 @@ async def migrated_url(postgres: PostgresServer) -> AsyncIterator[str]:
         yield postgres.url_of(name)
 
 
+@pytest.fixture(scope="session")
+async def way_to_postgresql(migrated_url: str) -> AsyncIterator[tuple[str, bool]]:
+    """Its address, and whether a pooler in transaction mode stands before it, as TEST_POSTGRES_POOLED has it."""
+    if not os.environ.get("TEST_POSTGRES_POOLED"):
+        yield migrated_url, False
+        return
+    async with local_pooler(migrated_url) as url:
+        yield url, True
+
+
 @pytest.fixture
 def sqlite_path(migrated_file: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(migrated_file, tmp_path / "runtime.db"))
@@ -59,9 +71,10 @@ async def sqlite_database(sqlite_path: Path) -> AsyncIterator[SqliteDatabase]:
 
 
 @pytest.fixture
-async def postgresql_database(migrated_url: str) -> AsyncIterator[PostgresDatabase]:
+async def postgresql_database(way_to_postgresql: tuple[str, bool]) -> AsyncIterator[PostgresDatabase]:
     """Emptied, not copied: making a database takes a hundred times as long as emptying one."""
-    database = PostgresDatabase(migrated_url)
+    url, pooled = way_to_postgresql
+    database = PostgresDatabase(url, pooled=pooled)
     await database.write(_empty, repeatable=True)
     yield database
     await database.close()

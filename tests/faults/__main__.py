@@ -22,19 +22,22 @@ def main() -> int:
     # Rows that run the runtime's code in this process have it say nothing between their lines.
     logging.getLogger().addHandler(logging.NullHandler())
     from tests.faults.harness.verdict import write_lines
-    from tests.faults.scoreboard import ROWS, row_18
+    from tests.faults.scoreboard import POOLED_LEGS, ROWS, row_18
 
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--row", type=int, action="append", choices=sorted(ROWS), help="may be repeated; default: all")
     parser.add_argument("--size", choices=("reduced", "full"), default="reduced")
+    parser.add_argument("--pooled", action="store_true", help="some again through pgbouncer; always at full size")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="replays the same choices")
     given = parser.parse_args()
     verdicts = []
+    pooled = given.pooled or given.size == "full"
     for row in given.row or sorted(ROWS):
-        started = time.monotonic()
-        verdict = asyncio.run(ROWS[row](given.size, given.seed))
-        print(f"{verdict.complaint}  ({time.monotonic() - started:.0f} s)", flush=True)
-        verdicts.append(verdict)
+        for measured in (ROWS[row], *(POOLED_LEGS.get(row, ()) if pooled else ())):
+            started = time.monotonic()
+            verdict = asyncio.run(measured(given.size, given.seed))
+            print(f"{verdict.complaint}  ({time.monotonic() - started:.0f} s)", flush=True)
+            verdicts.append(verdict)
     verdicts.append(row_18(verdicts, given.seed))
     print(verdicts[-1].line)
     write_lines(verdicts)

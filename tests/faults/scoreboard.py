@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import ModuleType
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from tests.faults.rows import (
     row_07_model_faults,
     row_08_parser,
     row_22_retries,
+    row_28_conformance,
     row_28_pool,
 )
 
@@ -25,17 +27,18 @@ Size = Literal["reduced", "full"]
 Row = Callable[[Size, int], Coroutine[Any, Any, Verdict]]
 
 _REFUSED = "refused_by_model"
+_POOLED = "pooled"
 
 
-async def _sized(module: ModuleType, size: Size, seed: int) -> Verdict:
+async def _sized(module: ModuleType, size: Size, seed: int, *, leg: str = "", **circumstances: bool) -> Verdict:
     """A row that cannot be measured has failed, and says so in its line."""
     count: int = module.REDUCED if size == "reduced" else module.FULL
     try:
-        verdict: Verdict = await module.run(count, seed)
+        verdict: Verdict = await module.run(count, seed, **circumstances)
     except Exception as error:
         traceback.print_exc()
-        return Verdict(module.ROW, seed, (), (f"it could not be measured: {error!r}",))
-    return verdict
+        return Verdict(module.ROW, seed, (), (f"it could not be measured: {error!r}",), leg=leg)
+    return replace(verdict, leg=leg)
 
 
 PROCESS_ROWS: Mapping[int, Row] = {
@@ -48,6 +51,16 @@ MODEL_ROWS: Mapping[int, Row] = {
     module.ROW: partial(_sized, module) for module in (row_07_model_faults, row_08_parser, row_22_retries)
 }
 """Rows about a model in trouble, most of them by a clock that they move."""
+
+POOLED_LEGS: Mapping[int, Sequence[Row]] = {
+    row_01_kill.ROW: [partial(_sized, row_01_kill, leg=_POOLED, pooled=True)],
+    row_04_postgres_restart.ROW: [partial(_sized, row_04_postgres_restart, leg=_POOLED, pooled=True)],
+    row_28_pool.ROW: [
+        partial(_sized, row_28_pool, leg=_POOLED, pooled=True),
+        partial(_sized, row_28_conformance, leg=row_28_conformance.LEG),
+    ],
+}
+"""Rows measured again with a pooler in transaction mode before the database; they fail where there is no pgbouncer."""
 
 ROWS: Mapping[int, Row] = {**PROCESS_ROWS, **MODEL_ROWS, **ROWS_OF_POINTS}
 """All of them, with those that fail at chosen steps inside the process."""

@@ -42,13 +42,22 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One row, measured once. `violations` are the broken promises in words; `history` is the file that shows them."""
+    """One row, measured once. `violations` are the broken promises in words; `history` is the file that shows them.
+
+    `leg` says in which other circumstances it was measured than the row itself.
+    """
 
     row: int
     seed: int
     measures: tuple[Measure, ...]
     violations: tuple[str, ...] = ()
     history: Path | None = None
+    leg: str = ""
+
+    @property
+    def name(self) -> str:
+        """`ROW nn`, or `ROW nn-leg`."""
+        return f"ROW {self.row:02d}" + (f"-{self.leg}" if self.leg else "")
 
     @property
     def passed(self) -> bool:
@@ -66,7 +75,7 @@ class Verdict:
         measures = [Measure("violations", len(self.violations), at_most=0, at_least=0), *self.measures]
         values = " ".join(f"{measure.name}={measure.value:.4g}" for measure in measures)
         target = ",".join(measure.target for measure in measures if measure.target)
-        return f"ROW {self.row:02d} {values} target={target} {'PASS' if self.passed else 'FAIL'} seed={self.seed}"
+        return f"{self.name} {values} target={target} {'PASS' if self.passed else 'FAIL'} seed={self.seed}"
 
     @property
     def complaint(self) -> str:
@@ -79,7 +88,7 @@ def write_lines(verdicts: Sequence[Verdict]) -> None:
     """Puts the lines of these rows into build/rows.txt; the lines of other rows stay."""
     path = BUILD / "rows.txt"
     path.parent.mkdir(exist_ok=True)
-    replaced = tuple(f"ROW {verdict.row:02d} " for verdict in verdicts)
+    replaced = tuple(f"{verdict.name} " for verdict in verdicts)
     kept = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     lines = [line for line in kept if not line.startswith(replaced)] + [verdict.line for verdict in verdicts]
     path.write_text("\n".join(sorted(lines)) + "\n", encoding="utf-8")

@@ -20,11 +20,11 @@ _SESSIONS = 16
 _EARLIEST = 0.75 * _LEASE
 
 
-async def run(kills: int, seed: int) -> Verdict:
+async def run(kills: int, seed: int, *, pooled: bool = False) -> Verdict:
     """Kills one of two replicas so many times, each once the wounds of the last are healed."""
     choice = random.Random(seed)
     killed_at: list[float] = []
-    async with world(*script(0.02, words=20), settings={"LEASE": str(_LEASE)}) as w:
+    async with world(*script(0.02, words=20), settings={"LEASE": str(_LEASE)}, pooled=pooled) as w:
         load = Load(w.net, w.postgres.url, sessions=_SESSIONS, seed=seed, name="kill")
         load.start()
         await load.settled()

@@ -17,12 +17,12 @@ ROW = 4
 REDUCED, FULL = 3, 20
 
 
-async def run(restarts: int, seed: int) -> Verdict:
+async def run(restarts: int, seed: int, *, pooled: bool = False) -> Verdict:
     """Restarts the database so many times, as after a crash."""
     choice = random.Random(seed)
     back: list[float] = []
     pauses = (1.0, 2.0) if restarts <= REDUCED else (5.0, 40.0)
-    async with world(*script(0.02, words=30)) as w:
+    async with world(*script(0.02, words=30), pooled=pooled) as w:
         load = Load(w.net, w.postgres.url, sessions=10, seed=seed, name="restart")
         writers = Writers(w.net, 50)
         load.start()

@@ -27,10 +27,10 @@ WHERE application_name = 'agent-runtime' AND clock_timestamp() - xact_start > in
 """
 
 
-async def run(seconds: int, seed: int) -> Verdict:
+async def run(seconds: int, seed: int, *, pooled: bool = False) -> Verdict:
     """Lets all turns wait in mid-answer for so many seconds, and meanwhile asks for other things."""
     script = reply(text("before "), gate("model"), text("after"), repeat=True)
-    async with world(script, replicas=1, settings={"DATABASE_POOL_SIZE": str(_POOL)}) as w:
+    async with world(script, replicas=1, settings={"DATABASE_POOL_SIZE": str(_POOL)}, pooled=pooled) as w:
         caller = Caller(w.net, _OWNER)
         client = caller.at(w.net.names[0])
 
