@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis.asyncio
@@ -13,10 +15,13 @@ from tests.support.redis import running_redis
 
 
 @pytest.fixture(scope="session")
-async def postgres() -> AsyncIterator[PostgresServer]:
-    """One server for this test process."""
-    async with running_postgres() as server:
+def postgres() -> Iterator[PostgresServer]:
+    """One server for this test process; from a thread, since other fixtures ask for it while their loop runs."""
+    running = running_postgres()
+    with asyncio.Runner() as runner, ThreadPoolExecutor(1) as thread:
+        server: PostgresServer = thread.submit(runner.run, running.__aenter__()).result()
         yield server
+        thread.submit(runner.run, running.__aexit__(None, None, None)).result()
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from itertools import permutations
 import pytest
 
 from agent_runtime.v1 import tool_event_pb2, turn_pb2
-from devtools.scripted_model import Reply, ScriptedModel, reply, text, tool_calls
+from devtools.scripted_model import Reply, ScriptedModel, raw_stream, reply, text, tool_calls
 from tests.support.runtime_client import Event, RuntimeClient, kinds, text_of, text_result
 from tests.support.tool_turns import begin, calls, only, open_calls, ordered, payloads, read, requests, results_read
+from tests.unit.llm import wire
 
 IDS = ("c1", "c2", "c3")
 RESULTS_PAUSED = ["input_accepted", "tool_result_recorded", "message_added", "turn_paused"]
@@ -106,3 +107,35 @@ async def test_a_model_that_uses_an_id_again_makes_another_call_all_the_same(
     events = await client.tool_results(session_id, text_result(second, "two"))
     assert events[-1].turn_completed.result_text == "ok"
     assert await results_read(model) == {"c1": "one", second: "two"}
+
+
+async def test_as_many_calls_as_an_answer_may_have_of_which_some_fail(
+    client: RuntimeClient, model: ScriptedModel
+) -> None:
+    ids = [f"c{number}" for number in range(32)]
+    session_id, events = await begin(client, model, calls(*(read(f"{id}.py", id) for id in ids)), reply(text("enough")))
+    assert ordered(events) == [ids]
+    given = {id: text_result(id, f"text of {id}", is_error=number % 3 == 0) for number, id in enumerate(ids)}
+    streams = await asyncio.gather(*(client.tool_results(session_id, result) for result in given.values()))
+    assert sorted(kinds(stream)[-1] for stream in streams) == ["turn_completed", *["turn_paused"] * 31]
+    recorded = payloads(await client.log(session_id), "tool_result_recorded")
+    assert {each.tool_call_id: each.is_error for each in recorded} == {id: each.is_error for id, each in given.items()}
+    assert len(recorded) == 32
+    assert await results_read(model) == {id: f"text of {id}" for id in ids}
+    assert len(await requests(model)) == 2
+
+
+@pytest.mark.parametrize("id", [None, "", "same"])
+async def test_calls_without_an_id_of_their_own_are_told_apart(
+    client: RuntimeClient, model: ScriptedModel, id: str | None
+) -> None:
+    made = (wire.call(number, id, "read_file", f'{{"path": "{number}.md"}}') for number in range(3))
+    session_id, events = await begin(
+        client, model, raw_stream(*made, wire.finish("tool_calls"), wire.DONE), reply(text("read them all"))
+    )
+    (order,) = payloads(events, "tool_calls_requested")
+    assert [each.arguments_json for each in order.calls] == [f'{{"path": "{number}.md"}}' for number in range(3)]
+    assert len({each.id for each in order.calls}) == 3
+    events = await client.tool_results(session_id, *(text_result(each.id, each.id) for each in order.calls))
+    assert events[-1].turn_completed.result_text == "read them all"
+    assert await results_read(model) == {each.id: each.id for each in order.calls}
