@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, delete
 
-from devtools.local_pooler import local_pooler
 from services.infrastructure.persistence.database import Database
 from services.infrastructure.persistence.migrate import migrate
 from services.infrastructure.persistence.postgres import PostgresDatabase
 from services.infrastructure.persistence.sqlite import SqliteDatabase
 from services.infrastructure.persistence.tables import metadata
 from tests.support.clock import ManualClock
+from tests.support.pooler import local_pooler
 from tests.support.postgres import PostgresServer
 from tests.support.storage import Storage, running_storage
 from tests.support.unreliable_database import UnreliableDatabase

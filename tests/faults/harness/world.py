@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from devtools.local_pooler import local_pooler
 from devtools.local_postgres import LocalPostgres, local_postgres
 from devtools.scripted_model import Reply, ScriptedModel, scripted_model_process
 from tests.faults.harness.caller import Network, network
 from tests.faults.harness.replicas import Replica, running_replicas
+from tests.support.pooler import local_pooler
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,11 @@ max_client_conn = 1000
 server_login_retry = 1
 """
 # A pooler refuses the timeouts that a server otherwise sets for itself; see docs/operators.md.
-_TIMEOUTS = {"statement_timeout": "5s", "lock_timeout": "2s", "idle_in_transaction_session_timeout": "10s"}
+_TIMEOUTS = """
+ALTER ROLE CURRENT_USER SET statement_timeout = '5s';
+ALTER ROLE CURRENT_USER SET lock_timeout = '2s';
+ALTER ROLE CURRENT_USER SET idle_in_transaction_session_timeout = '10s';
+"""
 
 
 class PoolerMissingError(Exception):
@@ -50,7 +54,7 @@ async def local_pooler(postgres_url: str) -> AsyncIterator[str]:
         raise PoolerMissingError("pgbouncer is not installed (on Debian and Ubuntu: apt-get install pgbouncer)")
     parts = urlsplit(postgres_url)
     [directory] = parse_qs(parts.query)["host"]
-    await _set_timeouts(postgres_url, parts.username or "postgres")
+    await _set_timeouts(postgres_url)
     port = _free_port()
     user = parts.username or "postgres"
     with tempfile.TemporaryDirectory(prefix="agent-runtime-pooler-") as home:
@@ -75,11 +79,10 @@ async def _started(home: Path, configuration: str, socket_directory: Path) -> as
         return await asyncio.create_subprocess_exec(_PROGRAM, *as_user, str(file), stdout=log, stderr=log)
 
 
-async def _set_timeouts(url: str, role: str) -> None:
+async def _set_timeouts(url: str) -> None:
     connection = await asyncpg.connect(url)
     try:
-        for name, value in _TIMEOUTS.items():
-            await connection.execute(f"ALTER ROLE \"{role}\" SET {name} = '{value}'")
+        await connection.execute(_TIMEOUTS)
     finally:
         await connection.close()
 
