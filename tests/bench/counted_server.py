@@ -10,15 +10,17 @@ import time
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import uvloop
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 
 from server.bootstrap import run
 from server.config import load_settings
 from services.infrastructure.persistence.database import Database, T, Unit
+from tests.support.statements import every_statement
+
+_STATEMENTS = "statements"
 
 
 class UnitOfWork(msgspec.Struct, frozen=True):
@@ -66,26 +68,25 @@ class CountedDatabase:
 
     def _counted(self, method: str, unit: Unit[T]) -> Unit[T]:
         def run_counted(connection: Connection) -> T:
-            began, statements = time.monotonic(), 0
-
-            def count(*_: Any) -> None:
-                nonlocal statements
-                statements += 1
-
-            event.listen(connection, "before_cursor_execute", count)
+            began = time.monotonic()
+            connection.info[_STATEMENTS] = 0
             try:
                 return unit(connection)
             finally:
                 module = unit.__module__.rpartition(".")[2]
                 name = f"{module}.{unit.__qualname__.partition('.<locals>')[0]}"
-                line = msgspec.json.encode(UnitOfWork(began, name, method, statements))
+                line = msgspec.json.encode(UnitOfWork(began, name, method, connection.info[_STATEMENTS]))
                 self._record.write(line.decode() + "\n")
 
         return run_counted
 
 
+def _count(connection: Connection, _statement: str) -> None:
+    connection.info[_STATEMENTS] = connection.info.get(_STATEMENTS, 0) + 1
+
+
 def main() -> None:
-    with Path(sys.argv[1]).open("w", buffering=1, encoding="utf-8") as record:
+    with Path(sys.argv[1]).open("w", buffering=1, encoding="utf-8") as record, every_statement(_count):
         uvloop.run(
             run(load_settings(), partial(print, flush=True), through=partial(CountedDatabase, record)),
         )

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection, func, select
 
 from services.application.ports import Claim
 from services.domain.session_events import NewEvent
-from services.infrastructure.persistence import codec
+from services.infrastructure.persistence import codec, driver
+from services.infrastructure.persistence.tables import session_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +94,6 @@ FROM want w LEFT JOIN moved m USING (session_key) LEFT JOIN locked l USING (sess
      (SELECT count(*) FROM added) AS done
 """
 
-_EVENTS_OF_WRITER = """
-SELECT min(sequence) FROM session_events WHERE session_key = {0} AND writer_epoch = {1} AND writer_position > {2}
-"""
-
 
 def _flush_postgresql(connection: Connection, batches: Sequence[Batch], incarnation: str) -> list[Outcome]:
     heads: tuple[list[Any], ...] = ([], [], [], [])
@@ -106,18 +103,18 @@ def _flush_postgresql(connection: Connection, batches: Sequence[Batch], incarnat
         _add_row(heads, (key, batch.claim.epoch, batch.flushed, len(batch.events)))
         for k, (event, payload) in enumerate(zip(batch.events, batch.payloads, strict=True), 1):
             _add_row(columns, (key, k, *_values(event, payload)))
-    rows = {row.session_key: row for row in connection.exec_driver_sql(_POSTGRESQL, (*heads, *columns, incarnation))}
+    found = driver.fetch(connection, _POSTGRESQL, (*heads, *columns, incarnation))
+    rows = {row["session_key"]: row for row in found}
     outcomes: list[Outcome] = []
     for batch in batches:
         row = rows[batch.claim.session_key]
-        if row.base is not None:
-            watchers = tuple(row.watchers.split(",")) if row.watchers else ()
-            outcomes.append(Written(row.base, row.control, watchers))
-        elif row.is_there and not row.was_locked:
+        if row["base"] is not None:
+            watchers = tuple(row["watchers"].split(",")) if row["watchers"] else ()
+            outcomes.append(Written(row["base"], row["control"], watchers))
+        elif row["is_there"] and not row["was_locked"]:
             outcomes.append(Locked())
-        elif row.epoch == batch.claim.epoch:
-            query = _EVENTS_OF_WRITER.format("$1", "$2", "$3")
-            outcomes.append(_written_earlier(connection, query, batch, row.flushed))
+        elif row["epoch"] == batch.claim.epoch:
+            outcomes.append(_written_earlier(connection, batch, row["flushed"]))
         else:
             outcomes.append(Fenced())
     return outcomes
@@ -127,6 +124,15 @@ _HEADS_SQLITE = """
 SELECT session_key, epoch, flushed, last_sequence, control FROM session_heads
 WHERE session_key IN (SELECT value FROM json_each(?))
 """
+_NO_HEAD = (None, None, 0, None)
+_MOVE_SQLITE = """
+UPDATE session_heads SET last_sequence = last_sequence + ?, flushed = flushed + ? WHERE session_key = ?
+"""
+_ADD_SQLITE = """
+INSERT INTO session_events (session_key, sequence, turn_id, event_time, correlation_id, kind, payload,
+                            writer_epoch, writer_position)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 
 
 def _flush_sqlite(connection: Connection, batches: Sequence[Batch]) -> list[Outcome]:
@@ -134,40 +140,27 @@ def _flush_sqlite(connection: Connection, batches: Sequence[Batch]) -> list[Outc
     outcomes: list[Outcome] = []
     moves: list[tuple[Any, ...]] = []
     rows: list[tuple[Any, ...]] = []
-    heads = _heads_sqlite(connection, [batch.claim.session_key for batch in batches])
+    # One statement, however many sessions: one for each would cost more than writing its events.
+    keys = codec.encode([batch.claim.session_key for batch in batches])
+    heads = {key: head for key, *head in driver.fetch(connection, _HEADS_SQLITE, (keys,))}
     for batch in batches:
         claim = batch.claim
-        head = heads.get(claim.session_key)
-        if head is None or head.epoch != claim.epoch:
+        epoch, flushed, base, control = heads.get(claim.session_key, _NO_HEAD)
+        if epoch != claim.epoch:
             outcomes.append(Fenced())
-        elif head.flushed != batch.flushed:
-            query = _EVENTS_OF_WRITER.format("?", "?", "?")
-            outcomes.append(_written_earlier(connection, query, batch, head.flushed))
+        elif flushed != batch.flushed:
+            outcomes.append(_written_earlier(connection, batch, flushed))
         else:
-            base = head.last_sequence
             moves.append((len(batch.events), len(batch.events), claim.session_key))
             rows.extend(
                 (claim.session_key, base + k, *_values(event, payload), claim.epoch, batch.flushed + k)
                 for k, (event, payload) in enumerate(zip(batch.events, batch.payloads, strict=True), 1)
             )
-            outcomes.append(Written(base, head.control))
+            outcomes.append(Written(base, control))
     if rows:
-        connection.exec_driver_sql(
-            "UPDATE session_heads SET last_sequence = last_sequence + ?, flushed = flushed + ? WHERE session_key = ?",
-            moves,
-        )
-        connection.exec_driver_sql(
-            "INSERT INTO session_events (session_key, sequence, turn_id, event_time, correlation_id, kind, payload,"
-            " writer_epoch, writer_position) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            rows,
-        )
+        driver.write_many(connection, _MOVE_SQLITE, moves)
+        driver.write_many(connection, _ADD_SQLITE, rows)
     return outcomes
-
-
-def _heads_sqlite(connection: Connection, keys: Sequence[int]) -> dict[int, Row[Any]]:
-    """One statement, however many sessions: a statement of its own for each would cost more than writing its events."""
-    rows = connection.exec_driver_sql(_HEADS_SQLITE, (codec.encode(list(keys)),))
-    return {row.session_key: row for row in rows}
 
 
 def _add_row(columns: Sequence[list[Any]], row: Sequence[object]) -> None:
@@ -180,13 +173,16 @@ def _values(event: NewEvent, payload: str) -> tuple[object, ...]:
     return (event.turn_id, time, event.correlation_id, codec.kind_of(event.payload), payload)
 
 
-def _written_earlier(connection: Connection, query: str, batch: Batch, flushed: int) -> Outcome:
+def _written_earlier(connection: Connection, batch: Batch, flushed: int) -> Outcome:
     """These events were committed before and the reply was lost: finds the numbers they got.
 
     They may have gone with a step, whose own events came behind them.
     """
     if flushed < batch.flushed + len(batch.events):
         raise AssertionError("only this writer moves `flushed` within its epoch")
-    parameters = (batch.claim.session_key, batch.claim.epoch, batch.flushed)
-    first = connection.exec_driver_sql(query, parameters).scalar_one()
-    return Written(first - 1, None)
+    statement = select(func.min(session_events.c.sequence)).where(
+        session_events.c.session_key == batch.claim.session_key,
+        session_events.c.writer_epoch == batch.claim.epoch,
+        session_events.c.writer_position > batch.flushed,
+    )
+    return Written(connection.execute(statement).scalar_one() - 1, None)

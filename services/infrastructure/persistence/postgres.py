@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import asyncpg
@@ -12,11 +14,13 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only, greenlet_spawn
 
 from services.application.uninterrupted import uninterrupted
 from services.domain.errors import DatabaseUnavailableError, RuntimeServiceError, StorageFullError
 from services.infrastructure.persistence.database import T, Unit, UnknownOutcomeError
 
+_BEGIN = "BEGIN"
 _RESERVED_CONNECTIONS = 2
 _MAX_RUNS = 5
 _RETRY_DELAY = 0.02
@@ -41,21 +45,19 @@ class PostgresDatabase:
         self._url = url
         self._pooled = pooled
         self._engine = _new_engine(url, pool_size, pooled=pooled)
-        # A pooler keeps a connection together for a transaction only; without one, reads do without the round trips.
-        alone: dict[str, Any] = {} if pooled else {"isolation_level": "AUTOCOMMIT"}
-        self._statements = self._engine.execution_options(**alone)
-        self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
         # The log writer and the lease never queue behind callers: a lease lost to a flood would stop every turn.
-        self._reserved = _new_engine(url, _RESERVED_CONNECTIONS, pooled=pooled).execution_options(**alone)
+        self._reserved = _new_engine(url, _RESERVED_CONNECTIONS, pooled=pooled)
+        # A pooler keeps a connection together for a transaction only; without one, reads do without the round trips.
+        self._alone = _BEGIN if pooled else None
 
     async def read(self, unit: Unit[T]) -> T:
-        return await self._read(self._statements, unit)
+        return await self._read(self._engine, unit, self._alone)
 
     async def write_statement(self, unit: Unit[T]) -> T:
-        return await self._read(self._reserved, unit)
+        return await self._read(self._reserved, unit, self._alone)
 
     async def read_snapshot(self, unit: Unit[T]) -> T:
-        return await self._read(self._snapshots, unit)
+        return await self._read(self._engine, unit, "BEGIN ISOLATION LEVEL REPEATABLE READ")
 
     async def write(self, unit: Unit[T], *, repeatable: bool) -> T:
         return await uninterrupted(self._write(unit, repeatable=repeatable))
@@ -63,8 +65,7 @@ class PostgresDatabase:
     async def migrate(self, unit: Unit[T]) -> T:
         engine = _new_engine(self._url, 1, pooled=self._pooled, patient=True)
         try:
-            async with engine.begin() as connection:
-                return await connection.run_sync(unit)
+            return await greenlet_spawn(_run, engine, unit, _BEGIN)
         except Exception as error:
             raise_translated(error)
         finally:
@@ -74,17 +75,13 @@ class PostgresDatabase:
         await self._engine.dispose()
         await self._reserved.dispose()
 
-    async def _read(self, engine: AsyncEngine, unit: Unit[T]) -> T:
-        async def once() -> T:
-            async with engine.begin() as connection:  # no transaction at all in AUTOCOMMIT
-                return await connection.run_sync(unit)
-
+    async def _read(self, engine: AsyncEngine, unit: Unit[T], begin: str | None) -> T:
         async def run() -> T:
             try:
-                return await once()
+                return await greenlet_spawn(_run, engine, unit, begin)
             except Exception as error:
                 if _is_lost(error):  # a pooled connection that died while idle; reading again is harmless
-                    return await once()
+                    return await greenlet_spawn(_run, engine, unit, begin)
                 raise
 
         try:
@@ -98,7 +95,7 @@ class PostgresDatabase:
         while True:
             last = run == _MAX_RUNS or asyncio.get_running_loop().time() > give_up
             try:
-                return await self._transaction(unit)
+                return await greenlet_spawn(_run, self._engine, unit, _BEGIN)
             except UnknownOutcomeError as error:
                 if last or not repeatable:
                     raise DatabaseUnavailableError("the database connection was lost", retry_after=1.0) from error
@@ -108,24 +105,35 @@ class PostgresDatabase:
             await asyncio.sleep(_RETRY_DELAY * run * (1 + random.random()))
             run += 1
 
-    async def _transaction(self, unit: Unit[T]) -> T:
-        async with self._engine.connect() as connection:
-            transaction = await connection.begin()
-            try:
-                result = await connection.run_sync(unit)
-            except BaseException:
-                if not connection.invalidated:
-                    await transaction.rollback()
-                raise
-            try:
-                await transaction.commit()
-            except Exception as error:
-                # A COMMIT that the server refused was rolled back; one whose connection failed may have committed. The
-                # driver gives a lost connection a sqlstate too, so that alone says nothing.
-                if _sqlstate(error) and not _is_lost(error):
-                    raise
-                raise UnknownOutcomeError from error
-            return result
+
+def _run(engine: AsyncEngine, unit: Unit[T], begin: str | None) -> T:
+    """One unit on one connection, within a greenlet; without `begin` each of its statements stands alone."""
+    with engine.sync_engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        try:
+            return unit(connection) if begin is None else _transaction(driver, begin, lambda: unit(connection))
+        finally:
+            if driver.is_closed() or driver.is_in_transaction():
+                connection.invalidate()  # nobody must get it again
+
+
+def _transaction(driver: Any, begin: str, work: Callable[[], T]) -> T:
+    await_only(driver.execute(begin))
+    try:
+        result = work()
+    except BaseException:
+        with suppress(Exception):  # what cannot even roll back is thrown away
+            await_only(driver.execute("ROLLBACK"))
+        raise
+    try:
+        await_only(driver.execute("COMMIT"))
+    except Exception as error:
+        # A COMMIT that the server refused was rolled back; one whose connection failed may have committed. The driver
+        # gives a lost connection a sqlstate too, so that alone says nothing.
+        if _sqlstate(error) and not _is_lost(error):
+            raise
+        raise UnknownOutcomeError from error
+    return result
 
 
 def _new_engine(url: str, pool_size: int, *, pooled: bool, patient: bool = False) -> AsyncEngine:
@@ -151,6 +159,7 @@ def _new_engine(url: str, pool_size: int, *, pooled: bool, patient: bool = False
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=2,
+        isolation_level="AUTOCOMMIT",  # transactions are begun and ended here, where the outcome of a COMMIT is judged
         hide_parameters=True,  # errors are logged, and parameters hold what people wrote
         connect_args=connect_args | {"server_settings": server_settings},
     )
@@ -194,6 +203,6 @@ def _is_lost(error: BaseException) -> bool:
         return True
     if isinstance(error, TimeoutError):
         return False
-    if isinstance(error, InterfaceError | OSError | asyncpg.InterfaceError):
+    if isinstance(error, InterfaceError | OSError | asyncpg.InterfaceError | UnknownOutcomeError):
         return True
     return _sqlstate(error).startswith(("08", "57P"))
