@@ -6,23 +6,27 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from services.application.ports import IdempotencyKey
 from services.domain.errors import RequestIdReusedError
+from services.infrastructure.persistence.query import Query
 from services.infrastructure.persistence.tables import idempotency
+
+_REMEMBERED = Query(
+    select(idempotency.c.fingerprint, idempotency.c.outcome).where(
+        idempotency.c.owner_id == bindparam("owner"),
+        idempotency.c.rpc == bindparam("rpc"),
+        idempotency.c.request_id == bindparam("request"),
+    )
+)
 
 
 def recall(connection: Connection, key: IdempotencyKey) -> str | None:
     """The outcome remembered under the key, or None. Raises RequestIdReusedError when the body was another."""
-    statement = select(idempotency.c.fingerprint, idempotency.c.outcome).where(
-        idempotency.c.owner_id == key.owner_id,
-        idempotency.c.rpc == key.rpc,
-        idempotency.c.request_id == key.request_id,
-    )
-    row = connection.execute(statement).one_or_none()
+    row = _REMEMBERED.first(connection, owner=key.owner_id, rpc=key.rpc, request=key.request_id)
     if row is None:
         return None
     if bytes(row.fingerprint) != key.fingerprint:

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from services.application.ports import Page, PageKey
 from services.domain.message import Message, Role
 from services.domain.tool_call import ToolCall
 from services.infrastructure.persistence import codec
 from services.infrastructure.persistence.paging import page_of
+from services.infrastructure.persistence.query import Query
 from services.infrastructure.persistence.session_reads import locate
 from services.infrastructure.persistence.tables import messages, tool_calls
+
+_HISTORY = Query(select(messages.c.body).where(messages.c.session_key == bindparam("key")).order_by(messages.c.ordinal))
+_EDITED = Query(select(tool_calls.c.body).where(tool_calls.c.session_key == bindparam("key"), tool_calls.c.edited))
 
 
 def read_messages(
@@ -52,8 +56,7 @@ def read_messages(
 
 def read_history(connection: Connection, session_key: int) -> list[Message]:
     """All messages of a session, in order."""
-    statement = select(messages.c.body).where(messages.c.session_key == session_key).order_by(messages.c.ordinal)
-    history = [codec.decode(body, Message) for body in connection.scalars(statement)]
+    history = [codec.decode(row.body, Message) for row in _HISTORY.all(connection, key=session_key)]
     return _as_run(connection, session_key, history)
 
 
@@ -61,8 +64,7 @@ def _as_run(connection: Connection, session_key: int, history: Sequence[Message]
     """The messages with the arguments their calls ran with, where a person edited them."""
     if not any(message.tool_calls for message in history):
         return list(history)
-    statement = select(tool_calls.c.body).where(tool_calls.c.session_key == session_key, tool_calls.c.edited)
-    records = (codec.decode(body, ToolCall) for body in connection.scalars(statement))
+    records = (codec.decode(row.body, ToolCall) for row in _EDITED.all(connection, key=session_key))
     edited = {record.id: record.arguments_json for record in records}
     return [_with_edits(message, edited) for message in history] if edited else list(history)
 

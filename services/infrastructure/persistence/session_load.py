@@ -6,11 +6,25 @@ still be what it was before the wait.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from typing import TypeVar
 
-from sqlalchemy import Connection, and_, exists, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    func,
+    null,
+    select,
+)
 
 from services.application.ports.store import NOTHING_MORE
 from services.domain.approval import Approval, ApprovalState
@@ -23,9 +37,10 @@ from services.domain.tool_call import ToolCall
 from services.domain.turn import Turn, TurnState
 from services.infrastructure.persistence import codec
 from services.infrastructure.persistence.database_clock import database_seconds
+from services.infrastructure.persistence.json_texts import texts_of
+from services.infrastructure.persistence.query import Query, is_one_of, with_commas
 from services.infrastructure.persistence.rows import (
     CALLS_PER_MESSAGE,
-    call_number,
     client_tools_from,
     context_with_work,
     session_from,
@@ -44,8 +59,12 @@ from services.infrastructure.persistence.tables import (
 )
 from services.infrastructure.persistence.watches import watchers_of
 
-ACTIVE = (TurnState.RUNNING, TurnState.PAUSED)
-_IS_PENDING = inputs.c.state == InputState.PENDING
+T = TypeVar("T")
+
+IS_ACTIVE = is_one_of(turns.c.state, TurnState.RUNNING, TurnState.PAUSED)
+_IS_WAITING = is_one_of(turns.c.state, TurnState.PAUSED)
+_IS_PENDING = is_one_of(inputs.c.state, InputState.PENDING)
+_IS_UNDECIDED = is_one_of(approvals.c.state, ApprovalState.PENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +82,17 @@ class Head:
     watchers: tuple[str, ...] = ()
 
 
+_LOCKED_HEAD = Query(
+    select(session_heads, database_seconds().label("now"), watchers_of().label("watchers"))
+    .join(sessions, sessions.c.session_key == session_heads.c.session_key)
+    .where(sessions.c.owner_id == bindparam("owner"), sessions.c.session_id == bindparam("session"))
+    .with_for_update(of=session_heads)
+)
+
+
 def lock_head(connection: Connection, owner_id: str, session_id: str, incarnation: str) -> Head:
     """Locks the session's head row until the transaction ends. Raises SessionNotFoundError."""
-    statement = (
-        select(
-            session_heads,
-            database_seconds().label("now"),
-            watchers_of(connection, incarnation).label("watchers"),
-        )
-        .join(sessions, sessions.c.session_key == session_heads.c.session_key)
-        .where(sessions.c.owner_id == owner_id, sessions.c.session_id == session_id)
-        .with_for_update(of=session_heads)
-    )
-    row = connection.execute(statement).one_or_none()
+    row = _LOCKED_HEAD.first(connection, owner=owner_id, session=session_id, incarnation=incarnation)
     if row is None:
         raise SessionNotFoundError
     return Head(
@@ -94,29 +111,18 @@ def load(connection: Connection, head: Head, lookup: Lookup = NOTHING_MORE) -> S
 
     Raises SessionNotFoundError when it was deleted while the lock was awaited.
     """
-    alive = and_(replicas.c.incarnation == head.owner, replicas.c.expires_at > database_seconds())
-    active = and_(turns.c.session_key == sessions.c.session_key, turns.c.state.in_(ACTIVE))
-    statement = (
-        select(
-            sessions,
-            agent_contexts.c.current_agent,
-            agent_contexts.c.switch_count,
-            agent_contexts.c.last_switch,
-            agent_contexts.c.work,
-            turns.c.body.label("turn_body"),
-            exists().where(inputs.c.session_key == sessions.c.session_key, _IS_PENDING).label("has_pending"),
-            replicas.c.incarnation.label("living_owner"),
-        )
-        .join(agent_contexts, agent_contexts.c.session_key == sessions.c.session_key)
-        .outerjoin(turns, active)
-        .outerjoin(replicas, alive)
-        .where(sessions.c.session_key == head.session_key, sessions.c.delete_time.is_(None))
+    query = _session(bool(lookup.call_ids), bool(lookup.approval_ids), lookup.client_tools, lookup.last_turn)
+    row = query.first(
+        connection,
+        key=head.session_key,
+        head_owner=head.owner,
+        call_ids=codec.encode(lookup.call_ids),
+        approval_ids=codec.encode(lookup.approval_ids),
     )
-    row = connection.execute(statement).one_or_none()
     if row is None:
         raise SessionNotFoundError
     turn = codec.decode(row.turn_body, Turn) if row.turn_body is not None else None  # an active turn has no result yet
-    key, waits = head.session_key, turn is not None and turn.wait is not None
+    calls = _all(row.newest_calls, ToolCall)
     return SessionAggregate(
         session=session_from(row),
         context=context_with_work(row),
@@ -124,102 +130,128 @@ def load(connection: Connection, head: Head, lookup: Lookup = NOTHING_MORE) -> S
         deadline_now=head.locked_at,
         turn=turn,
         orphaned=head.owner is not None and row.living_owner is None,
-        batch=_batch(connection, key, turn) if turn is not None and waits else (),
-        approvals=read_pending_approvals(connection, key) if turn is not None and waits else (),
-        draft_text=draft_text(connection, key, turn)[0] if lookup.draft_text and turn is not None else "",
-        known_calls=_known_calls(connection, key, lookup.call_ids) if lookup.call_ids else {},
-        known_approvals=_known_approvals(connection, key, lookup.approval_ids) if lookup.approval_ids else {},
-        client_tools=read_client_tools(connection, key) if lookup.client_tools else (),
-        last_turn=_last_turn(connection, key) if lookup.last_turn else None,
-        pending_inputs=read_pending_inputs(connection, key) if row.has_pending else (),
+        batch=tuple(
+            sorted(
+                (call for call in calls if turn is not None and call.message_ordinal == turn.batch_ordinal),
+                key=lambda call: call.position,
+            )
+        ),
+        approvals=tuple(sorted(_all(row.pending_approvals, Approval), key=lambda approval: approval.create_time)),
+        draft_text=draft_text(connection, head.session_key, turn)[0] if lookup.draft_text and turn is not None else "",
+        known_calls={call.id: call for call in _all(row.known_calls, ToolCall)},
+        known_approvals={approval.id: approval for approval in _all(row.known_approvals, Approval)},
+        client_tools=client_tools_from(row.client_tools) if row.client_tools is not None else (),
+        last_turn=codec.decode(row.last_turn, Turn) if row.last_turn is not None else None,
+        pending_inputs=_in_order(_all(row.pending_inputs, Input)),
     )
+
+
+@cache
+def _session(call_ids: bool, approval_ids: bool, client_tools_too: bool, last_turn: bool) -> Query:
+    """All of a session in one statement; these say what is looked up beside what every change sees."""
+    key: BindParameter[int] = bindparam("key")
+    newest_number = select(func.max(_other_calls.c.number)).where(_other_calls.c.session_key == key).scalar_subquery()
+    newest = _bodies(tool_calls, _IS_WAITING, tool_calls.c.number > newest_number - CALLS_PER_MESSAGE)
+    known_calls = _bodies(tool_calls, tool_calls.c.tool_call_id.op("IN")(texts_of("call_ids")))
+    known_approvals = _bodies(approvals, approvals.c.approval_id.op("IN")(texts_of("approval_ids")))
+    tools = select(client_tools.c.body).where(client_tools.c.session_key == key).scalar_subquery()
+    alive = and_(replicas.c.incarnation == bindparam("head_owner"), replicas.c.expires_at > database_seconds())
+    return Query(
+        select(
+            sessions,
+            agent_contexts.c.current_agent,
+            agent_contexts.c.switch_count,
+            agent_contexts.c.last_switch,
+            agent_contexts.c.work,
+            turns.c.body.label("turn_body"),
+            replicas.c.incarnation.label("living_owner"),
+            _bodies(inputs, _IS_PENDING).label("pending_inputs"),
+            newest.label("newest_calls"),
+            _bodies(approvals, _IS_WAITING, _IS_UNDECIDED).label("pending_approvals"),
+            (known_calls if call_ids else null()).label("known_calls"),
+            (known_approvals if approval_ids else null()).label("known_approvals"),
+            (tools if client_tools_too else null()).label("client_tools"),
+            (_newest_turn().scalar_subquery() if last_turn else null()).label("last_turn"),
+        )
+        .join(agent_contexts, agent_contexts.c.session_key == sessions.c.session_key)
+        .outerjoin(turns, and_(turns.c.session_key == sessions.c.session_key, IS_ACTIVE))
+        .outerjoin(replicas, alive)
+        .where(sessions.c.session_key == key, sessions.c.delete_time.is_(None))
+    )
+
+
+_other_calls = tool_calls.alias()
+_other_turns = turns.alias()
+
+
+def _newest_turn() -> Select[tuple[str]]:
+    mine = _other_turns.c.session_key == bindparam("key")
+    return select(_other_turns.c.body).where(mine).order_by(_other_turns.c.number.desc()).limit(1)
+
+
+def _bodies(table: Table, *conditions: ColumnElement[bool]) -> ScalarSelect[str | None]:
+    """The entities of the session `:key` that are stored whole, as one text for `_all`; they come in any order."""
+    return (
+        select(with_commas(table.c.body)).where(table.c.session_key == bindparam("key"), *conditions).scalar_subquery()
+    )
+
+
+def _all(bodies: str | None, kind: type[T]) -> list[T]:
+    return codec.decode(f"[{bodies}]", list[kind]) if bodies else []  # type: ignore[valid-type]
+
+
+def _in_order(waiting: Iterable[Input]) -> tuple[Input, ...]:
+    return tuple(sorted(waiting, key=lambda each: each.accepted_sequence))
+
+
+_DELTAS = Query(
+    select(session_events.c.kind, session_events.c.payload)
+    .where(
+        session_events.c.session_key == bindparam("key"),
+        session_events.c.turn_id == bindparam("turn"),
+        is_one_of(session_events.c.kind, "text_delta", "reasoning_delta"),
+    )
+    .order_by(session_events.c.sequence)
+)
 
 
 def draft_text(connection: Connection, session_key: int, turn: Turn) -> tuple[str, str]:
     """The text and the reasoning that the running attempt of a turn has in the log so far."""
     if turn.attempt is None:
         return "", ""
-    statement = (
-        select(session_events.c.kind, session_events.c.payload)
-        .where(
-            session_events.c.session_key == session_key,
-            session_events.c.turn_id == turn.id,
-            session_events.c.kind.in_(("text_delta", "reasoning_delta")),
-        )
-        .order_by(session_events.c.sequence)
-    )
     pieces: dict[str, list[str]] = {"text_delta": [], "reasoning_delta": []}
-    for row in connection.execute(statement):
+    for row in _DELTAS.all(connection, key=session_key, turn=turn.id):
         delta = codec.decode(row.payload, TextDelta)  # both kinds have the same fields
         if delta.message_id == turn.attempt.message_id:
             pieces[row.kind].append(delta.text)
     return "".join(pieces["text_delta"]), "".join(pieces["reasoning_delta"])
 
 
+_PENDING_APPROVALS = Query(
+    select(approvals.c.body)
+    .where(approvals.c.session_key == bindparam("key"), _IS_UNDECIDED)
+    .order_by(approvals.c.create_time)
+)
+_PENDING_INPUTS = Query(
+    select(inputs.c.body)
+    .where(inputs.c.session_key == bindparam("key"), _IS_PENDING)
+    .order_by(inputs.c.accepted_sequence)
+)
+_CLIENT_TOOLS = Query(select(client_tools.c.body).where(client_tools.c.session_key == bindparam("key")))
+
+
 def read_pending_approvals(connection: Connection, session_key: int) -> tuple[Approval, ...]:
     """The approvals of a session that wait for a decision, in the order they were asked for."""
-    statement = (
-        select(approvals.c.body)
-        .join(
-            tool_calls,
-            and_(
-                tool_calls.c.session_key == approvals.c.session_key,
-                tool_calls.c.tool_call_id == approvals.c.tool_call_id,
-            ),
-        )
-        .where(approvals.c.session_key == session_key, approvals.c.state == ApprovalState.PENDING)
-        .order_by(tool_calls.c.number)
-    )
-    return tuple(codec.decode(body, Approval) for body in connection.scalars(statement))
+    rows = _PENDING_APPROVALS.all(connection, key=session_key)
+    return tuple(codec.decode(row.body, Approval) for row in rows)
 
 
 def read_pending_inputs(connection: Connection, session_key: int) -> tuple[Input, ...]:
     """The messages of a session that wait, in the order they came."""
-    statement = (
-        select(inputs.c.body)
-        .where(inputs.c.session_key == session_key, _IS_PENDING)
-        .order_by(inputs.c.accepted_sequence)
-    )
-    return tuple(codec.decode(body, Input) for body in connection.scalars(statement))
-
-
-def _last_turn(connection: Connection, session_key: int) -> Turn | None:
-    newest = select(turns.c.body).where(turns.c.session_key == session_key).order_by(turns.c.number.desc()).limit(1)
-    body = connection.scalar(newest)
-    return codec.decode(body, Turn) if body is not None else None
+    return tuple(codec.decode(row.body, Input) for row in _PENDING_INPUTS.all(connection, key=session_key))
 
 
 def read_client_tools(connection: Connection, session_key: int) -> tuple[ClientTool, ...]:
     """The tools the client of a session declared."""
-    body = connection.scalar(select(client_tools.c.body).where(client_tools.c.session_key == session_key))
-    return client_tools_from(body) if body is not None else ()
-
-
-def _batch(connection: Connection, session_key: int, turn: Turn) -> tuple[ToolCall, ...]:
-    first = call_number(turn.batch_ordinal or 0, 0)
-    statement = (
-        select(tool_calls.c.body)
-        .where(
-            tool_calls.c.session_key == session_key,
-            tool_calls.c.number >= first,
-            tool_calls.c.number < first + CALLS_PER_MESSAGE,
-        )
-        .order_by(tool_calls.c.number)
-    )
-    return tuple(codec.decode(body, ToolCall) for body in connection.scalars(statement))
-
-
-def _known_calls(connection: Connection, session_key: int, call_ids: Sequence[str]) -> dict[str, ToolCall]:
-    statement = select(tool_calls.c.body).where(
-        tool_calls.c.session_key == session_key, tool_calls.c.tool_call_id.in_(call_ids)
-    )
-    calls = (codec.decode(body, ToolCall) for body in connection.scalars(statement))
-    return {call.id: call for call in calls}
-
-
-def _known_approvals(connection: Connection, session_key: int, approval_ids: Sequence[str]) -> dict[str, Approval]:
-    statement = select(approvals.c.body).where(
-        approvals.c.session_key == session_key, approvals.c.approval_id.in_(approval_ids)
-    )
-    found = (codec.decode(body, Approval) for body in connection.scalars(statement))
-    return {approval.id: approval for approval in found}
+    row = _CLIENT_TOOLS.first(connection, key=session_key)
+    return client_tools_from(row.body) if row is not None else ()

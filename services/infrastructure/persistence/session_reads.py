@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, select, tuple_
 
 from services.application.ports import Page, PageKey, SessionFilter, SessionLocation, SessionView
 from services.domain.errors import InputNotFoundError, SessionNotFoundError
 from services.domain.input import Input, in_turn
 from services.infrastructure.persistence import codec
 from services.infrastructure.persistence.paging import page_of
+from services.infrastructure.persistence.query import Query
 from services.infrastructure.persistence.rows import client_tools_from, context_from, context_with_work, session_from
-from services.infrastructure.persistence.session_load import ACTIVE, read_pending_inputs
+from services.infrastructure.persistence.session_load import IS_ACTIVE, read_pending_inputs
 from services.infrastructure.persistence.tables import (
     agent_contexts,
     client_tools,
@@ -24,15 +25,42 @@ from services.infrastructure.persistence.tables import (
 )
 
 
+def _views() -> Select[Any]:
+    return (
+        select(
+            sessions,
+            agent_contexts.c.current_agent,
+            agent_contexts.c.switch_count,
+            agent_contexts.c.last_switch,
+            session_heads.c.last_sequence,
+            turns.c.turn_id.label("active_turn_id"),
+        )
+        .join(agent_contexts, agent_contexts.c.session_key == sessions.c.session_key)
+        .join(session_heads, session_heads.c.session_key == sessions.c.session_key)
+        .outerjoin(turns, (turns.c.session_key == sessions.c.session_key) & IS_ACTIVE)
+        .where(sessions.c.delete_time.is_(None))
+    )
+
+
+_ITS_OWNERS = (sessions.c.owner_id == bindparam("owner"), sessions.c.session_id == bindparam("session"))
+
+_SESSION = Query(
+    _views()
+    .add_columns(agent_contexts.c.work, client_tools.c.body.label("client_tools"))
+    .join(client_tools, client_tools.c.session_key == sessions.c.session_key)
+    .where(*_ITS_OWNERS)
+)
+
+_LOCATION = Query(
+    select(session_heads.c.session_key, session_heads.c.last_sequence)
+    .join(sessions, sessions.c.session_key == session_heads.c.session_key)
+    .where(*_ITS_OWNERS, sessions.c.delete_time.is_(None))
+)
+
+
 def read_session(connection: Connection, owner_id: str, session_id: str) -> SessionView:
     """The owner's session of that id, whole. Raises SessionNotFoundError."""
-    statement = (
-        _views()
-        .add_columns(agent_contexts.c.work, client_tools.c.body.label("client_tools"))
-        .join(client_tools, client_tools.c.session_key == sessions.c.session_key)
-        .where(sessions.c.owner_id == owner_id, sessions.c.session_id == session_id)
-    )
-    row = connection.execute(statement).one_or_none()
+    row = _SESSION.first(connection, owner=owner_id, session=session_id)
     if row is None:
         raise SessionNotFoundError
     return replace(_view_from(row), context=context_with_work(row), client_tools=client_tools_from(row.client_tools))
@@ -77,32 +105,10 @@ def read_sessions(
 
 def locate(connection: Connection, owner_id: str, session_id: str) -> SessionLocation:
     """Where the session's log is and how long. Raises SessionNotFoundError."""
-    statement = (
-        select(session_heads.c.session_key, session_heads.c.last_sequence)
-        .join(sessions, sessions.c.session_key == session_heads.c.session_key)
-        .where(sessions.c.owner_id == owner_id, sessions.c.session_id == session_id, sessions.c.delete_time.is_(None))
-    )
-    row = connection.execute(statement).one_or_none()
+    row = _LOCATION.first(connection, owner=owner_id, session=session_id)
     if row is None:
         raise SessionNotFoundError
     return SessionLocation(row.session_key, row.last_sequence)
-
-
-def _views() -> Select[Any]:
-    return (
-        select(
-            sessions,
-            agent_contexts.c.current_agent,
-            agent_contexts.c.switch_count,
-            agent_contexts.c.last_switch,
-            session_heads.c.last_sequence,
-            turns.c.turn_id.label("active_turn_id"),
-        )
-        .join(agent_contexts, agent_contexts.c.session_key == sessions.c.session_key)
-        .join(session_heads, session_heads.c.session_key == sessions.c.session_key)
-        .outerjoin(turns, (turns.c.session_key == sessions.c.session_key) & turns.c.state.in_(ACTIVE))
-        .where(sessions.c.delete_time.is_(None))
-    )
 
 
 def _view_from(row: Row[Any]) -> SessionView:

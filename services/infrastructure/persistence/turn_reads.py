@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from services.application.ports import InputProgress, Page, PageKey
 from services.domain.errors import TurnNotFoundError
@@ -13,6 +13,7 @@ from services.domain.tool_call import ToolCall, ToolCallState
 from services.domain.turn import Turn, TurnState
 from services.infrastructure.persistence import codec
 from services.infrastructure.persistence.paging import page_of
+from services.infrastructure.persistence.query import Query
 from services.infrastructure.persistence.rows import turn_from
 from services.infrastructure.persistence.session_reads import locate
 from services.infrastructure.persistence.tables import inputs, session_events, session_heads, tool_calls, turns
@@ -20,13 +21,17 @@ from services.infrastructure.persistence.tables import inputs, session_events, s
 _ENDS_OR_PAUSES = ("turn_paused", "turn_completed", "turn_failed", "turn_cancelled")
 
 
+_TURN = Query(
+    select(turns.c.body, turns.c.result_text).where(
+        turns.c.session_key == bindparam("key"), turns.c.turn_id == bindparam("turn")
+    )
+)
+
+
 def read_turn(connection: Connection, owner_id: str, session_id: str, turn_id: str) -> Turn:
     """One turn. Raises SessionNotFoundError, TurnNotFoundError."""
     location = locate(connection, owner_id, session_id)
-    statement = select(turns.c.body, turns.c.result_text).where(
-        turns.c.session_key == location.session_key, turns.c.turn_id == turn_id
-    )
-    row = connection.execute(statement).one_or_none()
+    row = _TURN.first(connection, key=location.session_key, turn=turn_id)
     if row is None:
         raise TurnNotFoundError
     return turn_from(row.body, row.result_text)

@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Connection, Text, any_, delete, func, literal, select, union
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Text,
+    any_,
+    bindparam,
+    delete,
+    literal,
+    select,
+    union,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from services.application.ports import Growth
 from services.infrastructure.persistence.database import Database
 from services.infrastructure.persistence.database_clock import database_seconds
+from services.infrastructure.persistence.query import with_commas
 from services.infrastructure.persistence.tables import replicas, session_heads, session_watches, sessions
 
 _LONG_OVER = 3600.0  # seconds
@@ -64,15 +77,14 @@ class SqlWatches:
         await self._database.write(unit, repeatable=True)
 
 
-def watchers_of(connection: Connection, incarnation: str) -> ColumnElement[str | None]:
-    """Who else watches the session of a selected head, as a column: names with commas between. SQLite has nobody else.
+def watchers_of() -> ColumnElement[str | None]:
+    """Who else than `:incarnation` watches the session of a selected head, as a column: names with commas between.
 
     Read with every append, before its commit; who registers at that very moment looks by itself.
     """
-    if connection.dialect.name != "postgresql":
-        return literal(None, Text)
-    others = select(func.string_agg(session_watches.c.incarnation, ",")).where(
-        session_watches.c.session_key == session_heads.c.session_key, session_watches.c.incarnation != incarnation
+    others = select(with_commas(session_watches.c.incarnation)).where(
+        session_watches.c.session_key == session_heads.c.session_key,
+        session_watches.c.incarnation != bindparam("incarnation", type_=Text),
     )
     return others.scalar_subquery()
 
