@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Dialect, Select, Text, func, literal_column
+from sqlalchemy import ColumnElement, Connection, Dialect, Insert, Select, Text, Update, func, literal_column
 
 from services.infrastructure.persistence import driver
 
@@ -35,14 +35,11 @@ class Query:
     """A SELECT whose parameters are `bindparam`s."""
 
     def __init__(self, statement: Select[Any]) -> None:
-        self._statement = statement
-        self._compiled: dict[str, _Compiled] = {}
+        self._compiled = _ForEach(statement)
 
     def all(self, connection: Connection, **parameters: object) -> list[Any]:
         """Its rows, their columns as attributes."""
-        compiled = self._compiled.get(connection.dialect.name)
-        if compiled is None:
-            compiled = self._compiled[connection.dialect.name] = _Compiled(self._statement, connection.dialect)
+        compiled = self._compiled.on(connection)
         return compiled.rows(driver.fetch(connection, compiled.sql, compiled.bound(parameters)))
 
     def first(self, connection: Connection, **parameters: object) -> Any:
@@ -51,10 +48,42 @@ class Query:
         return rows[0] if rows else None
 
 
+class Write:
+    """An INSERT or UPDATE for SQLite, whose parameters are named after columns by `parameter`."""
+
+    def __init__(self, statement: Insert | Update) -> None:
+        self._compiled = _ForEach(statement)
+
+    @staticmethod
+    def parameter(column: str) -> str:
+        """SQLAlchemy keeps the columns' own names to itself."""
+        return f"new_{column}"
+
+    def run(self, connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+        """Runs it for each of the rows."""
+        compiled = self._compiled.on(connection)
+        values = [compiled.bound({self.parameter(name): value for name, value in row.items()}) for row in rows]
+        driver.write_many(connection, compiled.sql, values)
+
+
+class _ForEach:
+    """A statement compiled for each database that asks."""
+
+    def __init__(self, statement: Select[Any] | Insert | Update) -> None:
+        self._statement = statement
+        self._compiled: dict[str, _Compiled] = {}
+
+    def on(self, connection: Connection) -> _Compiled:
+        compiled = self._compiled.get(connection.dialect.name)
+        if compiled is None:
+            compiled = self._compiled[connection.dialect.name] = _Compiled(self._statement, connection.dialect)
+        return compiled
+
+
 class _Compiled:
     """A statement in the words of one database, and how values get there and back."""
 
-    def __init__(self, statement: Select[Any], dialect: Dialect) -> None:
+    def __init__(self, statement: Select[Any] | Insert | Update, dialect: Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect)
         self.sql: str = compiled.string
         self._names: Sequence[str] = compiled.positiontup or ()
@@ -66,7 +95,7 @@ class _Compiled:
             for name in self._names
             if (convert := compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
         }
-        columns = statement.selected_columns
+        columns = statement.exported_columns
         self._row = _row_type([column.key or "" for column in columns])
         # SQLite knows neither times nor truth; asyncpg makes Python's own values of everything.
         self._convert = [

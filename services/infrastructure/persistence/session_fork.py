@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 
 from services.application.ports import IdempotencyKey, SessionView
 from services.domain.agent_context import AgentContext
@@ -123,7 +123,7 @@ def _announce(connection: Connection, view: SessionView, event: NewEvent) -> Non
     key = view.session.key
     batch = StatementBatch()
     add_events(batch, session_key=key, session_id=view.session.id, base=0, events=[event], writer=None)
-    batch.update(update(session_heads).where(session_heads.c.session_key == key).values(last_sequence=1))
+    batch.update(session_heads, [{"session_key": key, "last_sequence": 1}])
     batch.execute(connection)
 
 

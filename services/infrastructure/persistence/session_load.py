@@ -78,6 +78,8 @@ class Head:
     owner: str | None
     flushed: int
     last_sequence: int
+    cleared_through: int
+    control: int
     locked_at: datetime
     watchers: tuple[str, ...] = ()
 
@@ -101,6 +103,8 @@ def lock_head(connection: Connection, owner_id: str, session_id: str, incarnatio
         owner=row.owner,
         flushed=row.flushed,
         last_sequence=row.last_sequence,
+        cleared_through=row.cleared_through,
+        control=row.control,
         locked_at=datetime.fromtimestamp(row.now, UTC),
         watchers=tuple(row.watchers.split(",")) if row.watchers else (),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Table, Update, delete, update
+from collections.abc import Collection, Mapping
+
+from sqlalchemy import Connection, Table, delete, update
 
 from services.domain.input import Input
 from services.domain.session_change import HeadMove, Removal, SessionChange
@@ -63,9 +65,11 @@ def write(
         _remove(connection, head, change.removal)
     if change.ended_turn is not None:
         # Before everything else: the turn that follows it is active too, and a session has one such turn at a time.
-        _update_turn(connection, head, change.ended_turn)
+        first = StatementBatch()
+        first.update(turns, [_turn_values(head, change.ended_turn)])
+        first.execute(connection)
     batch = StatementBatch()
-    batch.update(_of(session_heads, head).values(_head_values(head, change, incarnation=incarnation, is_step=is_step)))
+    batch.update(session_heads, [_head_values(head, change, incarnation=incarnation, is_step=is_step)])
     events = add_events(
         batch,
         session_key=head.session_key,
@@ -75,33 +79,32 @@ def write(
         writer=(head.epoch, head.flushed + 1) if is_step else None,
     )
     if change.removal is Removal.SESSION:
-        batch.update(_of(sessions, head).values(_tombstone_values(change)))
+        batch.update(sessions, [_tombstone_values(head, change)])
     else:
         _add_state(batch, head, change)
     batch.execute(connection)
     return events
 
 
-def _of(table: Table, head: Head) -> Update:
-    return update(table).where(table.c.session_key == head.session_key)
-
-
 def _head_values(head: Head, change: SessionChange, *, incarnation: str, is_step: bool) -> Values:
+    """The whole row, from what it was when it was locked."""
     count = len(change.events)
-    values: Values = {"last_sequence": session_heads.c.last_sequence + count}
-    if is_step:
-        values["flushed"] = session_heads.c.flushed + count
-    else:
-        values["control"] = session_heads.c.control + 1
+    values: Values = {
+        "session_key": head.session_key,
+        "epoch": head.epoch,
+        "owner": head.owner,
+        "flushed": head.flushed + count if is_step else head.flushed,
+        "control": head.control if is_step else head.control + 1,
+        "last_sequence": head.last_sequence + count,
+        "cleared_through": head.cleared_through if change.removal is Removal.NOTHING else head.last_sequence,
+    }
     match change.head_move:
         case HeadMove.CLAIM:
-            values |= {"epoch": session_heads.c.epoch + 1, "flushed": 0, "owner": incarnation}
+            values |= {"epoch": head.epoch + 1, "flushed": 0, "owner": incarnation}
         case HeadMove.FENCE:
-            values |= {"epoch": session_heads.c.epoch + 1, "flushed": 0, "owner": None}
+            values |= {"epoch": head.epoch + 1, "flushed": 0, "owner": None}
         case HeadMove.RELEASE:
             values["owner"] = None
-    if change.removal is not Removal.NOTHING:
-        values["cleared_through"] = head.last_sequence
     return values
 
 
@@ -109,9 +112,9 @@ def _add_state(batch: StatementBatch, head: Head, change: SessionChange) -> None
     """Adds what the change did to the session and the things in it."""
     batch.insert(messages, [message_values(head.session_key, message) for message in change.messages])
     if change.session != change.loaded.session:
-        batch.update(_of(sessions, head).values(session_values(change.session)))
+        batch.update(sessions, [{"session_key": head.session_key} | session_values(change.session)])
     if change.context != change.loaded.context:
-        batch.update(_of(agent_contexts, head).values(context_values(change.context)))
+        batch.update(agent_contexts, [{"session_key": head.session_key} | context_values(change.context)])
     if change.turn is not None and change.turn != change.loaded.turn:
         _add_turn(batch, head, change, change.turn)
     _add_shares(batch, head, change)
@@ -119,27 +122,26 @@ def _add_state(batch: StatementBatch, head: Head, change: SessionChange) -> None
     _add_approvals(batch, head, change)
     batch.insert(agent_switches, [switch_values(head.session_key, switch) for switch in change.switches])
     if change.client_tools is not None:
-        batch.update(_of(client_tools, head).values(client_tools_values(change.client_tools)))
+        batch.update(client_tools, [{"session_key": head.session_key} | client_tools_values(change.client_tools)])
     _add_inputs(batch, head, change)
 
 
 def _add_turn(batch: StatementBatch, head: Head, change: SessionChange, turn: Turn) -> None:
     if change.loaded.turn is not None and change.loaded.turn.id == turn.id:
-        batch.update(_of(turns, head).where(turns.c.turn_id == turn.id).values(turn_values(turn)))
+        batch.update(turns, [_turn_values(head, turn)])
     else:
-        number = change.inputs[turn.input_id].taken_sequence
-        row = {"session_key": head.session_key, "turn_id": turn.id, "number": number} | turn_values(turn)
-        batch.insert(turns, [row])
+        batch.insert(turns, [{"number": change.inputs[turn.input_id].taken_sequence} | _turn_values(head, turn)])
 
 
-def _update_turn(connection: Connection, head: Head, turn: Turn) -> None:
-    connection.execute(_of(turns, head).where(turns.c.turn_id == turn.id).values(turn_values(turn)))
+def _turn_values(head: Head, turn: Turn) -> Values:
+    return {"session_key": head.session_key, "turn_id": turn.id} | turn_values(turn)
 
 
 def _add_shares(batch: StatementBatch, head: Head, change: SessionChange) -> None:
     """What agents did in the turns that this change touched."""
     before = change.loaded.turn
     new: list[Values] = []
+    changed: list[Values] = []
     for turn in (change.ended_turn, change.turn):
         if turn is None or turn == before:
             continue
@@ -149,37 +151,32 @@ def _add_shares(batch: StatementBatch, head: Head, change: SessionChange) -> Non
             if agent not in known:
                 new.append(values)
             elif known[agent] != share:
-                mine = _of(turn_agents, head).where(turn_agents.c.turn_id == turn.id, turn_agents.c.agent == agent)
-                batch.update(mine.values(values))
+                changed.append(values)
     batch.insert(turn_agents, new)
+    batch.update(turn_agents, changed)
 
 
 def _add_inputs(batch: StatementBatch, head: Head, change: SessionChange) -> None:
     known = {waiting.id for waiting in change.loaded.pending_inputs}
-    batch.insert(inputs, [_input_values(head, each) for each in change.inputs.values() if each.id not in known])
-    for each in change.inputs.values():
-        if each.id in known:
-            batch.update(_of(inputs, head).where(inputs.c.input_id == each.id).values(_input_values(head, each)))
+    _add(batch, inputs, known, {each.id: _input_values(head, each) for each in change.inputs.values()})
 
 
 def _add_tool_calls(batch: StatementBatch, head: Head, change: SessionChange) -> None:
     known = {call.id for call in change.loaded.batch}
-    new = [call for call in change.tool_calls.values() if call.id not in known]
-    batch.insert(tool_calls, [tool_call_values(head.session_key, call) for call in new])
-    for call in change.tool_calls.values():
-        if call.id in known:
-            values = tool_call_values(head.session_key, call)
-            batch.update(_of(tool_calls, head).where(tool_calls.c.tool_call_id == call.id).values(values))
+    rows = {call.id: tool_call_values(head.session_key, call) for call in change.tool_calls.values()}
+    _add(batch, tool_calls, known, rows)
 
 
 def _add_approvals(batch: StatementBatch, head: Head, change: SessionChange) -> None:
     known = {approval.id for approval in change.loaded.approvals} | set(change.loaded.known_approvals)
-    new = [approval for approval in change.approvals.values() if approval.id not in known]
-    batch.insert(approvals, [approval_values(head.session_key, approval) for approval in new])
-    for approval in change.approvals.values():
-        if approval.id in known:
-            values = approval_values(head.session_key, approval)
-            batch.update(_of(approvals, head).where(approvals.c.approval_id == approval.id).values(values))
+    rows = {approval.id: approval_values(head.session_key, approval) for approval in change.approvals.values()}
+    _add(batch, approvals, known, rows)
+
+
+def _add(batch: StatementBatch, table: Table, known: Collection[str], rows: Mapping[str, Values]) -> None:
+    """Adds rows by their ids: those that are known are changed, the others are new."""
+    batch.insert(table, [row for row_id, row in rows.items() if row_id not in known])
+    batch.update(table, [row for row_id, row in rows.items() if row_id in known])
 
 
 def _input_values(head: Head, accepted: Input) -> Values:
@@ -205,8 +202,9 @@ def _remove(connection: Connection, head: Head, removal: Removal) -> None:
         connection.execute(update(turns).where(turns.c.session_key == head.session_key).values(result_text=""))
 
 
-def _tombstone_values(change: SessionChange) -> Values:
+def _tombstone_values(head: Head, change: SessionChange) -> Values:
     return session_values(change.session) | {
+        "session_key": head.session_key,
         "title": "",
         "description": "",
         "labels": "{}",
