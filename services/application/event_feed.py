@@ -26,12 +26,12 @@ class _Watched:
     size: int = 0
     head: int | None = None
     cursors: int = 0
-    waiters: set[asyncio.Future[None]] = field(default_factory=set)
+    waiters: set[asyncio.Future[bool]] = field(default_factory=set)
 
     def wake(self) -> None:
         for waiter in self.waiters:
             if not waiter.done():
-                waiter.set_result(None)
+                waiter.set_result(True)
         self.waiters.clear()
 
 
@@ -130,6 +130,10 @@ class Cursor:
         self._session_key = session_key
         self._watched = watched
         self._open = True
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[bool] | None = None
+        self._patient_until = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self.position = position
 
     async def next(self, patience: float) -> LogPage | None:
@@ -149,6 +153,8 @@ class Cursor:
         """Gives the place up; harmless when repeated."""
         if self._open:
             self._open = False
+            if self._timer is not None:
+                self._timer.cancel()
             self._feed._closed(self._session_key, self._watched)
 
     def _cached(self) -> LogPage | None:
@@ -171,13 +177,28 @@ class Cursor:
 
     async def _changed(self, patience: float) -> bool:
         """Waits for news of the session; False when none came in time."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[bool] = self._loop.create_future()
         self._watched.waiters.add(waiter)
+        self._waiter, self._patient_until = waiter, self._loop.time() + patience
+        if self._timer is None or self._timer.when() > self._patient_until:
+            self._arm()
         try:
-            async with asyncio.timeout(patience):
-                await waiter
-        except TimeoutError:
-            return False
+            return await waiter
         finally:
+            self._waiter = None
             self._watched.waiters.discard(waiter)
-        return True
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._patient_until, self._ring)
+
+    def _ring(self) -> None:
+        """One timer for all waits, armed anew when it rings too early: one for each would cost more than an event."""
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._loop.time() < self._patient_until:
+            self._arm()
+        else:
+            self._waiter.set_result(False)

@@ -76,7 +76,7 @@ class AnswerAssembler:
             self.done = True
             return []
         chunk = decode_json(event.data)
-        if not isinstance(chunk, Mapping):
+        if not isinstance(chunk, dict):
             raise bad_upstream()
         return self._chunk(chunk)
 
@@ -126,7 +126,7 @@ class AnswerAssembler:
             raise bad_upstream()
         fragments: list[Fragment] = []
         for choice in choices:
-            if not isinstance(choice, Mapping):
+            if not isinstance(choice, dict):
                 raise bad_upstream()
             if choice.get("index") in (0, None):
                 self._choice(choice, fragments)
@@ -139,7 +139,7 @@ class AnswerAssembler:
         # A provider that does not stream sends one completion with a message where others send deltas.
         delta = choice.get("delta") or choice.get("message")
         if delta:
-            if not isinstance(delta, Mapping):
+            if not isinstance(delta, dict):
                 raise bad_upstream()
             self._delta(delta, fragments)
         finish = choice.get("finish_reason")
@@ -183,7 +183,7 @@ class AnswerAssembler:
 
 def _text_of_parts(content: object) -> str:
     """Some providers send a list of parts; those that are no text, such as thinking, are not for the answer."""
-    if not isinstance(content, list) or not all(isinstance(part, Mapping) for part in content):
+    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
         raise bad_upstream()
     texts = (part.get("text") for part in content if part.get("type") == "text")
     return "".join(text for text in texts if isinstance(text, str))
@@ -194,5 +194,5 @@ def _reported_error(data: bytes) -> UpstreamError:
         value = decode_json(data)
     except UpstreamError:
         return in_band(None)
-    nested = value.get("error") if isinstance(value, Mapping) else None
+    nested = value.get("error") if isinstance(value, dict) else None
     return in_band(nested or value)

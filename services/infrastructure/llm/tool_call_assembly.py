@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from services.domain.message import MessageToolCall
@@ -58,10 +58,10 @@ class ToolCallAssembly:
 
         Raises UpstreamError for a fragment that belongs to no call and for more than 32 calls or 1 MiB of arguments.
         """
-        if not isinstance(fragment, Mapping):
+        if not isinstance(fragment, dict):
             raise bad_upstream()
         function = fragment.get("function") or {}
-        if not isinstance(function, Mapping):
+        if not isinstance(function, dict):
             raise bad_upstream()
         name = _text(function.get("name"))
         arguments = _arguments(function.get("arguments"))
