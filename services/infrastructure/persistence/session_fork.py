@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from services.application.ports import IdempotencyKey, SessionView
 from services.domain.agent_context import AgentContext
-from services.domain.errors import InvalidArgumentError, RequestIdReusedError
+from services.domain.errors import InvalidArgumentError, RequestIdReusedError, SessionNotFoundError
 from services.domain.ids import new_id
 from services.domain.message import Message
 from services.domain.policies.boundaries import is_boundary
@@ -25,7 +25,7 @@ from services.infrastructure.persistence.log_rows import add_events
 from services.infrastructure.persistence.message_reads import read_history
 from services.infrastructure.persistence.rows import message_values, tool_call_values
 from services.infrastructure.persistence.session_create import create
-from services.infrastructure.persistence.session_load import load, lock_head
+from services.infrastructure.persistence.session_load import lock
 from services.infrastructure.persistence.session_reads import read_session
 from services.infrastructure.persistence.statement_batch import StatementBatch
 from services.infrastructure.persistence.tables import messages, session_heads, tool_calls
@@ -44,12 +44,13 @@ def fork(
     key: IdempotencyKey | None,
 ) -> tuple[SessionView, int]:
     """Writes the copy in the caller's transaction; see `SessionStore.fork`."""
-    head = lock_head(connection, owner_id, source_id, "")
+    head, source = lock(connection, owner_id, source_id, "", Lookup(client_tools=True))
     # Behind the lock, so that a copy of this very request on another replica is seen.
     if key and (outcome := recall(connection, key)) is not None:
         earlier_id, count = json.loads(outcome)
         return read_session(connection, owner_id, earlier_id), count
-    source = load(connection, head, Lookup(client_tools=True))
+    if source is None:
+        raise SessionNotFoundError
     SessionChange(source, now=now, correlation_id=correlation_id).check_idle()
     history = _until(read_history(connection, head.session_key), until_message_id)
     session = replace(

@@ -1,7 +1,7 @@
-"""Loading a session for a change: lock its head first, then read everything else, so that what is read is not stale.
+"""Loading a session for a change: its head is locked and everything else is read in one statement.
 
-Two statements, because PostgreSQL re-reads only the locked row after waiting for a lock: anything joined to it would
-still be what it was before the wait.
+After waiting for a lock PostgreSQL re-reads only the locked row; everything else would be what it was before the wait.
+So the statement also says what the head was then, and runs again when that is another: now nobody else can change it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import (
-    BindParameter,
     ColumnElement,
     Connection,
+    FromClause,
     ScalarSelect,
     Select,
     Table,
@@ -84,20 +84,27 @@ class Head:
     watchers: tuple[str, ...] = ()
 
 
-_LOCKED_HEAD = Query(
-    select(session_heads, database_seconds().label("now"), watchers_of().label("watchers"))
-    .join(sessions, sessions.c.session_key == session_heads.c.session_key)
-    .where(sessions.c.owner_id == bindparam("owner"), sessions.c.session_id == bindparam("session"))
-    .with_for_update(of=session_heads)
-)
+def lock(
+    connection: Connection, owner_id: str, session_id: str, incarnation: str, lookup: Lookup = NOTHING_MORE
+) -> tuple[Head, SessionAggregate | None]:
+    """Locks the session's head row until the transaction ends; the session with what the lookup asks for.
 
-
-def lock_head(connection: Connection, owner_id: str, session_id: str, incarnation: str) -> Head:
-    """Locks the session's head row until the transaction ends. Raises SessionNotFoundError."""
-    row = _LOCKED_HEAD.first(connection, owner=owner_id, session=session_id, incarnation=incarnation)
+    None instead of a session that was deleted. Raises SessionNotFoundError for one that never was.
+    """
+    query = _session(bool(lookup.call_ids), bool(lookup.approval_ids), lookup.client_tools, lookup.last_turn)
+    parameters = {
+        "owner": owner_id,
+        "session": session_id,
+        "incarnation": incarnation,
+        "call_ids": codec.encode(lookup.call_ids),
+        "approval_ids": codec.encode(lookup.approval_ids),
+    }
+    row = query.first(connection, **parameters)
+    if row is not None and row.head_version != row.seen_version:
+        row = query.first(connection, **parameters)
     if row is None:
         raise SessionNotFoundError
-    return Head(
+    head = Head(
         session_key=row.session_key,
         epoch=row.epoch,
         owner=row.owner,
@@ -108,23 +115,10 @@ def lock_head(connection: Connection, owner_id: str, session_id: str, incarnatio
         locked_at=datetime.fromtimestamp(row.now, UTC),
         watchers=tuple(row.watchers.split(",")) if row.watchers else (),
     )
+    return head, _aggregate(connection, head, row, lookup) if row.delete_time is None else None
 
 
-def load(connection: Connection, head: Head, lookup: Lookup = NOTHING_MORE) -> SessionAggregate:
-    """The session behind a locked head, with what the lookup asks for.
-
-    Raises SessionNotFoundError when it was deleted while the lock was awaited.
-    """
-    query = _session(bool(lookup.call_ids), bool(lookup.approval_ids), lookup.client_tools, lookup.last_turn)
-    row = query.first(
-        connection,
-        key=head.session_key,
-        head_owner=head.owner,
-        call_ids=codec.encode(lookup.call_ids),
-        approval_ids=codec.encode(lookup.approval_ids),
-    )
-    if row is None:
-        raise SessionNotFoundError
+def _aggregate(connection: Connection, head: Head, row: Any, lookup: Lookup) -> SessionAggregate:
     turn = codec.decode(row.turn_body, Turn) if row.turn_body is not None else None  # an active turn has no result yet
     calls = _all(row.newest_calls, ToolCall)
     return SessionAggregate(
@@ -152,17 +146,24 @@ def load(connection: Connection, head: Head, lookup: Lookup = NOTHING_MORE) -> S
 
 @cache
 def _session(call_ids: bool, approval_ids: bool, client_tools_too: bool, last_turn: bool) -> Query:
-    """All of a session in one statement; these say what is looked up beside what every change sees."""
-    key: BindParameter[int] = bindparam("key")
-    newest_number = select(func.max(_other_calls.c.number)).where(_other_calls.c.session_key == key).scalar_subquery()
-    newest = _bodies(tool_calls, _IS_WAITING, tool_calls.c.number > newest_number - CALLS_PER_MESSAGE)
+    """All of a session, its head locked; these say what is looked up beside what every change sees."""
+    earlier, newest_turn = tool_calls.alias(), turns.alias()
+    newest_number = select(func.max(earlier.c.number)).where(_is_its(earlier)).correlate(session_heads)
+    newest_calls = tool_calls.c.number > newest_number.scalar_subquery() - CALLS_PER_MESSAGE
     known_calls = _bodies(tool_calls, tool_calls.c.tool_call_id.op("IN")(texts_of("call_ids")))
     known_approvals = _bodies(approvals, approvals.c.approval_id.op("IN")(texts_of("approval_ids")))
-    tools = select(client_tools.c.body).where(client_tools.c.session_key == key).scalar_subquery()
-    alive = and_(replicas.c.incarnation == bindparam("head_owner"), replicas.c.expires_at > database_seconds())
+    its_tools = _only(select(client_tools.c.body).where(_is_its(client_tools)))
+    its_last_turn = _only(select(newest_turn.c.body).where(_is_its(newest_turn)).order_by(newest_turn.c.number.desc()))
+    seen = session_heads.alias()
+    alive = and_(replicas.c.incarnation == session_heads.c.owner, replicas.c.expires_at > database_seconds())
     return Query(
         select(
-            sessions,
+            session_heads,
+            _version(session_heads).label("head_version"),
+            _only(select(_version(seen)).where(_is_its(seen))).label("seen_version"),
+            database_seconds().label("now"),
+            watchers_of().label("watchers"),
+            *(column for column in sessions.c if column.name != "session_key"),
             agent_contexts.c.current_agent,
             agent_contexts.c.switch_count,
             agent_contexts.c.last_switch,
@@ -170,34 +171,40 @@ def _session(call_ids: bool, approval_ids: bool, client_tools_too: bool, last_tu
             turns.c.body.label("turn_body"),
             replicas.c.incarnation.label("living_owner"),
             _bodies(inputs, _IS_PENDING).label("pending_inputs"),
-            newest.label("newest_calls"),
+            _bodies(tool_calls, _IS_WAITING, newest_calls).label("newest_calls"),
             _bodies(approvals, _IS_WAITING, _IS_UNDECIDED).label("pending_approvals"),
             (known_calls if call_ids else null()).label("known_calls"),
             (known_approvals if approval_ids else null()).label("known_approvals"),
-            (tools if client_tools_too else null()).label("client_tools"),
-            (_newest_turn().scalar_subquery() if last_turn else null()).label("last_turn"),
+            (its_tools if client_tools_too else null()).label("client_tools"),
+            (its_last_turn if last_turn else null()).label("last_turn"),
         )
-        .join(agent_contexts, agent_contexts.c.session_key == sessions.c.session_key)
-        .outerjoin(turns, and_(turns.c.session_key == sessions.c.session_key, IS_ACTIVE))
+        .select_from(session_heads)
+        .join(sessions, sessions.c.session_key == session_heads.c.session_key)
+        .outerjoin(agent_contexts, _is_its(agent_contexts))
+        .outerjoin(turns, and_(_is_its(turns), IS_ACTIVE))
         .outerjoin(replicas, alive)
-        .where(sessions.c.session_key == key, sessions.c.delete_time.is_(None))
+        .where(sessions.c.owner_id == bindparam("owner"), sessions.c.session_id == bindparam("session"))
+        .with_for_update(of=session_heads)
     )
 
 
-_other_calls = tool_calls.alias()
-_other_turns = turns.alias()
+def _version(head: FromClause) -> ColumnElement[int]:
+    """Grows with everything that is written of a session: commands count one number on, steps and flushes the other."""
+    return head.c.last_sequence + head.c.control
 
 
-def _newest_turn() -> Select[tuple[str]]:
-    mine = _other_turns.c.session_key == bindparam("key")
-    return select(_other_turns.c.body).where(mine).order_by(_other_turns.c.number.desc()).limit(1)
+def _is_its(table: FromClause) -> ColumnElement[bool]:
+    return table.c.session_key == session_heads.c.session_key
 
 
-def _bodies(table: Table, *conditions: ColumnElement[bool]) -> ScalarSelect[str | None]:
-    """The entities of the session `:key` that are stored whole, as one text for `_all`; they come in any order."""
-    return (
-        select(with_commas(table.c.body)).where(table.c.session_key == bindparam("key"), *conditions).scalar_subquery()
-    )
+def _only(statement: Select[Any]) -> ScalarSelect[Any]:
+    return statement.limit(1).correlate(session_heads).scalar_subquery()
+
+
+def _bodies(table: Table, *conditions: ColumnElement[bool]) -> ScalarSelect[str]:
+    """The entities of the session that are stored whole, as one text for `_all`; they come in any order."""
+    mine = select(with_commas(table.c.body)).where(_is_its(table), *conditions)
+    return mine.correlate(session_heads, turns).scalar_subquery()
 
 
 def _all(bodies: str | None, kind: type[T]) -> list[T]:

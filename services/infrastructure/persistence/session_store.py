@@ -22,7 +22,7 @@ from services.application.uninterrupted import uninterrupted
 from services.domain.agent_context import AgentContext
 from services.domain.errors import RequestIdReusedError, SessionNotFoundError
 from services.domain.session import Session
-from services.domain.session_change import HeadMove, Lookup, SessionAggregate, SessionChange
+from services.domain.session_change import HeadMove, Lookup, SessionChange
 from services.domain.session_events import SessionEvent
 from services.domain.tool import ClientTool
 from services.infrastructure.persistence.database import Database
@@ -33,7 +33,7 @@ from services.infrastructure.persistence.queues import Queues
 from services.infrastructure.persistence.rows import event_from
 from services.infrastructure.persistence.session_create import LostRaceError, create
 from services.infrastructure.persistence.session_fork import fork
-from services.infrastructure.persistence.session_load import Head, load, lock_head
+from services.infrastructure.persistence.session_load import Head, lock
 from services.infrastructure.persistence.session_write import write
 from services.infrastructure.persistence.spreading import Publish, Tell, tell_nobody
 from services.infrastructure.persistence.tables import session_events
@@ -123,13 +123,14 @@ class SqlSessionStore:
         incarnation = self._incarnation()
 
         def unit(connection: Connection) -> tuple[Head, Committed, tuple[SessionEvent, ...]]:
-            head = lock_head(connection, owner_id, session_id, incarnation)
+            head, loaded = lock(connection, owner_id, session_id, incarnation, lookup)
             outcome = recall(connection, key) if key else None
             if outcome is not None:
                 # Perhaps an earlier run of this very unit whose reply was lost: the last event makes readers look.
                 newest = read_log(connection, head.session_key, head.last_sequence - 1).events
-                return head, _repeated(connection, head, outcome, lookup), newest
-            loaded = load(connection, head, lookup)
+                return head, Committed(loaded, outcome=outcome, repeated=True), newest
+            if loaded is None:
+                raise SessionNotFoundError
             change = SessionChange(loaded, now=self._clock.now(), correlation_id=correlation_id)
             decide(change)
             events: tuple[SessionEvent, ...] = ()
@@ -156,14 +157,14 @@ class SqlSessionStore:
         async with self._writer.hold(claim) as held:
 
             def unit(connection: Connection) -> tuple[Head, Committed]:
-                head = lock_head(connection, claim.owner_id, claim.session_id, self._incarnation())
-                if (head.session_key, head.epoch) != (claim.session_key, claim.epoch):
+                head, loaded = lock(connection, claim.owner_id, claim.session_id, self._incarnation(), lookup)
+                if loaded is None or (head.session_key, head.epoch) != (claim.session_key, claim.epoch):
                     raise FencedError
                 if head.flushed != held.flushed:
                     # An earlier run of this very step was committed and its reply lost: read back what it wrote.
-                    return head, _read_back(connection, head, claim, held.flushed)
+                    return head, Committed(loaded, _written_before(connection, claim, held.flushed))
                 change = SessionChange(
-                    load(connection, head, lookup),
+                    loaded,
                     now=self._clock.now(),
                     correlation_id=correlation_id,
                     is_step=True,
@@ -206,24 +207,15 @@ def _committed(head: Head, change: SessionChange, events: tuple[SessionEvent, ..
     return Committed(session, events, claim, change.outcome)
 
 
-def _repeated(connection: Connection, head: Head, outcome: str, lookup: Lookup) -> Committed:
-    session: SessionAggregate | None
-    try:
-        session = load(connection, head, lookup)
-    except SessionNotFoundError:
-        session = None
-    return Committed(session, outcome=outcome, repeated=True)
-
-
-def _read_back(connection: Connection, head: Head, claim: Claim, flushed: int) -> Committed:
+def _written_before(connection: Connection, claim: Claim, flushed: int) -> tuple[SessionEvent, ...]:
+    """What this claim has written behind that many of its events."""
     statement = (
         select(session_events)
         .where(
-            session_events.c.session_key == head.session_key,
+            session_events.c.session_key == claim.session_key,
             session_events.c.writer_epoch == claim.epoch,
             session_events.c.writer_position > flushed,
         )
         .order_by(session_events.c.sequence)
     )
-    events = tuple(event_from(row, claim.session_id) for row in connection.execute(statement))
-    return Committed(load(connection, head), events)
+    return tuple(event_from(row, claim.session_id) for row in connection.execute(statement))

@@ -94,7 +94,7 @@ def _head_values(head: Head, change: SessionChange, *, incarnation: str, is_step
         "epoch": head.epoch,
         "owner": head.owner,
         "flushed": head.flushed + count if is_step else head.flushed,
-        "control": head.control if is_step else head.control + 1,
+        "control": head.control if is_step and count else head.control + 1,
         "last_sequence": head.last_sequence + count,
         "cleared_through": head.cleared_through if change.removal is Removal.NOTHING else head.last_sequence,
     }
