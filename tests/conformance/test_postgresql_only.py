@@ -69,6 +69,29 @@ class TestALockedSession:
             events = await storage.events(running.claim.session_key)
             assert sequences(events) == list(range(1, len(events) + 1))
 
+    async def test_is_read_again_by_who_waited_for_it(self, postgresql_storage: Storage, migrated_url: str) -> None:
+        storage = postgresql_storage
+        running = await storage.start_in_new_session("s1")
+        found: list[str] = []
+
+        def look(change: SessionChange) -> None:
+            found.append(change.session.title)
+            note(change, "mine")
+
+        connection = await asyncpg.connect(migrated_url)
+        try:
+            async with connection.transaction():
+                key = running.claim.session_key
+                await connection.execute("UPDATE session_heads SET control = control + 1 WHERE session_key = $1", key)
+                await connection.execute("UPDATE sessions SET title = 'theirs' WHERE session_key = $1", key)
+                waiting = asyncio.create_task(storage.change(look, "s1"))
+                while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            await waiting
+        finally:
+            await connection.close()
+        assert found == ["theirs"]
+
     async def test_keeps_no_more_than_one_connection_waiting_for_it(
         self, postgresql_storage: Storage, migrated_url: str
     ) -> None:
