@@ -43,26 +43,25 @@ def test_the_kind_of_a_key_decides_its_algorithm() -> None:
     assert {kid: key.algorithm for kid, key in keys.items()} == {"rsa": "RS256", "ec": "ES256"}
 
 
-@pytest.mark.parametrize(
-    "entry",
-    [
-        RSA | {"alg": "ES256"},
-        RSA | {"alg": "HS256"},
-        RSA | {"alg": None},
-        RSA | {"use": "enc"},
-        RSA | {"kty": "oct", "k": "c2VjcmV0"},
-        RSA | {"d": "AQAB"},
-        RSA | {"n": "!"},
-        RSA | {"n": ["a"]},
-        RSA | {"kid": 7},
-        RSA | {"crv": ["P-256"]},
-        EC | {"crv": "P-384"},
-        EC | {"crv": "secp256k1"},
-        EC | {"x": EC["y"]},
-        public_jwk(rsa_key("weak", 1024), "weak"),
-    ],
-    ids=lambda entry: str({name: value for name, value in entry.items() if (RSA | EC).get(name) != value})[:40],
-)
+NO_GOOD = {
+    "for another algorithm": RSA | {"alg": "ES256"},
+    "for a secret's algorithm": RSA | {"alg": "HS256"},
+    "for no algorithm": RSA | {"alg": None},
+    "for encryption": RSA | {"use": "enc"},
+    "a secret": RSA | {"kty": "oct", "k": "c2VjcmV0"},
+    "a private key": RSA | {"d": "AQAB"},
+    "no number": RSA | {"n": "!"},
+    "a list": RSA | {"n": ["a"]},
+    "an id that is no text": RSA | {"kid": 7},
+    "a curve for RSA": RSA | {"crv": ["P-256"]},
+    "another curve": EC | {"crv": "P-384"},
+    "an unknown curve": EC | {"crv": "secp256k1"},
+    "no point of the curve": EC | {"x": EC["y"]},
+    "too weak": public_jwk(rsa_key("weak", 1024), "weak"),
+}
+
+
+@pytest.mark.parametrize("entry", NO_GOOD.values(), ids=NO_GOOD)
 def test_what_is_no_good_key_is_left_out(entry: dict[str, Any]) -> None:
     assert list(read_keys(key_set(EC | {"kid": "good"}, entry))) == ["good"]
 
@@ -71,11 +70,20 @@ def test_an_id_that_two_keys_have_means_neither() -> None:
     assert list(read_keys(key_set(RSA, EC | {"kid": "rsa"}, EC))) == ["ec"]
 
 
-@pytest.mark.parametrize(
-    "document",
-    [b"", b"{}", b"[]", b"null", b'{"keys": 1}', key_set(), b"<html>", b"[" * 100_000, key_set(*[RSA] * 101)],
-    ids=lambda document: repr(document[:20]),
-)
+NO_KEY_SET = {
+    "nothing": b"",
+    "an object": b"{}",
+    "a list": b"[]",
+    "null": b"null",
+    "a number of keys": b'{"keys": 1}',
+    "no keys": key_set(),
+    "a page": b"<html>",
+    "depth": b"[" * 100_000,
+    "too many keys": key_set(*[RSA] * 101),
+}
+
+
+@pytest.mark.parametrize("document", NO_KEY_SET.values(), ids=NO_KEY_SET)
 def test_what_is_no_key_set_is_refused(document: bytes) -> None:
     with pytest.raises(KeySetUnreadableError):
         read_keys(document)
