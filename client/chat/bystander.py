@@ -16,12 +16,16 @@ class Bystander:
 
     def __init__(self, *, approve_all: bool) -> None:
         self._approve_all = approve_all
+        self._approved: set[str] = set()
 
     async def decide(self, approval: Approval) -> Verdict:
         """By the rule, with a reason the model can read."""
         if approval.has_hidden_characters or has_hidden(approval.display):
             return Verdict(DECISION_REJECT, "refused: the arguments hold hidden characters and nobody is here to look")
+        if approval.id in self._approved:
+            return Verdict(DECISION_REJECT, "refused: the runtime does not let this call be approved")
         if self._approve_all:
+            self._approved.add(approval.id)
             return APPROVED
         return Verdict(DECISION_REJECT, "nobody is here to approve calls; answer without this one")
 

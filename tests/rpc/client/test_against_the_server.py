@@ -161,3 +161,23 @@ async def test_an_approval_is_asked_again_by_the_next_chat(
     rejection = (await model.calls())[-1]["body"]["messages"][-1]
     assert rejection["role"] == "tool"
     assert "too early" in rejection["content"]
+
+
+async def test_what_is_approved_for_the_session_is_not_asked_about_again(
+    runtime: RuntimeProcess, model: ScriptedModel, tmp_path: Path
+) -> None:
+    first, second = (
+        tool_calls(call("write_file", {"path": f"{name}.txt", "content": name}, id=name)) for name in ("one", "two")
+    )
+    await model.play(reply(first), reply(second), reply(text("Both are there.")))
+    async with terminal(*_chat(runtime.address, tmp_path, "remember")) as it:
+        await it.shows("you ▸ ")
+        await it.type("write\r")
+        await it.shows("one.txt")
+        await it.shows("▸ ")
+        await it.type("a\r")
+        await it.shows("Both are there.")
+        await it.shows("you ▸ ")
+        await it.type("\x04")
+        assert await it.end() == 0
+    assert [(tmp_path / f"{name}.txt").read_text() for name in ("one", "two")] == ["one", "two"]

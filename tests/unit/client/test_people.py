@@ -129,7 +129,10 @@ async def test_own_words_are_not_taken_where_they_are_not_allowed(workspace: Wor
 
 async def test_nobody_approves_nothing_or_all_that_can_be_seen() -> None:
     assert (await Bystander(approve_all=False).decide(COMMAND)).decision == DECISION_REJECT
-    assert await Bystander(approve_all=True).decide(COMMAND) == APPROVED
+    approving = Bystander(approve_all=True)
+    assert await approving.decide(COMMAND) == APPROVED
+    again = await approving.decide(COMMAND)  # the approval was not taken
+    assert again.decision == DECISION_REJECT
     hidden = Approval(tool_name="x", has_hidden_characters=True)
     assert (await Bystander(approve_all=True).decide(hidden)).decision == DECISION_REJECT
 
