@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from agent_runtime.v1 import approval_pb2, input_pb2, turn_pb2
+from agent_runtime.v1.approval_rule_pb2 import APPROVAL_EFFECT_ASK
 from agent_runtime.v1.input_pb2 import PendingInput
 from agent_runtime.v1.message_service_pb2 import WithdrawInputRequest
 from tests.faults.points.caller import Caller
@@ -227,7 +228,12 @@ async def keeping_house(scene: Scene) -> None:
     await call(lambda client: client.update(session_id, title="a title", request_id="update"))
     await call(lambda client: client.switch_agent(session_id, "coder", request_id="switch"))
     await call(lambda client: client.reset_agent(session_id, request_id="reset"))
+    asks = APPROVAL_EFFECT_ASK
+    rule = await call(
+        lambda client: client.create_rule("move_file", asks, session_id=session_id, request_id="create-rule")
+    )
     await scene.say("hello")
+    await call(lambda client: client.delete_rule(rule.id, request_id="delete-rule"))
     await call(lambda client: client.clear(session_id, request_id="clear"))
     await call(lambda client: client.deactivate(session_id, request_id="deactivate"))
     await call(lambda client: client.activate(session_id, request_id="activate"))

@@ -50,6 +50,8 @@ STEPS = frozenset(
         "clear_messages",
         "deactivate_session",
         "activate_session",
+        "approval_rule_store.create",
+        "approval_rule_store.delete",
         "wait_expiry",
         "recover_turn",
         "running_turns",
@@ -63,6 +65,7 @@ STEPS = frozenset(
         "housekeeping.compact",
         "housekeeping.forget_requests",
         "housekeeping.forget_deleted_sessions",
+        "housekeeping.forget_audit_records",
     }
 )
 # Steps that belong to no flow in particular, and the flows into which their faults are put instead.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent_runtime.v1 import approval_pb2, input_pb2, session_history_pb2, turn_pb2
+from agent_runtime.v1.approval_rule_pb2 import APPROVAL_EFFECT_ASK
 from agent_runtime.v1.session_pb2 import SESSION_STATE_ACTIVE, Session
 from tests.faults.points.flows import QUEUE, Scene, withdraw
 from tests.support.runtime_client import Event, RuntimeClient, kinds
@@ -221,6 +222,29 @@ async def _deciding(scene: Scene) -> Call:
     return call
 
 
+async def _making_a_rule(scene: Scene) -> Call:
+    await scene.create()
+    return lambda client, other: client.create_rule(
+        "move_file", APPROVAL_EFFECT_ASK, description="two" if other else "one", request_id=REQUEST_ID
+    )
+
+
+async def _rules(scene: Scene, client: RuntimeClient) -> int:
+    return len((await client.list_rules()).approval_rules)
+
+
+async def _removing_a_rule(scene: Scene) -> Call:
+    await scene.create()
+    make = scene.caller.call
+    one = await make(lambda client: client.create_rule("move_file", APPROVAL_EFFECT_ASK, request_id="rule-1"))
+    two = await make(lambda client: client.create_rule("move_file", APPROVAL_EFFECT_ASK, request_id="rule-2"))
+    return lambda client, other: client.delete_rule(two.id if other else one.id, REQUEST_ID)
+
+
+async def _removed_rules(scene: Scene, client: RuntimeClient) -> int:
+    return 2 - await _rules(scene, client)
+
+
 async def _pending(scene: Scene) -> approval_pb2.Approval:
     await scene.create()
     approval_id = (await scene.say("go [approval]"))[-1].turn_paused.pending_approval_ids[0]
@@ -262,5 +286,9 @@ MUTATIONS: Mapping[str, Mutation] = {
     "decision": Mutation("MessageService/SendMessage", "accept.ApprovalDecision", _deciding_by_message, _accepted),
     "decide": Mutation(
         "ApprovalService/DecideApproval", "accept.ApprovalDecision", _deciding, _events("approval_resolved")
+    ),
+    "rule": Mutation("ApprovalService/CreateApprovalRule", "approval_rule_store.create", _making_a_rule, _rules),
+    "end_rule": Mutation(
+        "ApprovalService/DeleteApprovalRule", "approval_rule_store.delete", _removing_a_rule, _removed_rules
     ),
 }
