@@ -16,6 +16,7 @@ from server.interceptors.deadline import Deadline
 from server.lifecycle import RuntimeServer, stop_signals
 from server.registration import SERVICES, Engine, add_services
 from server.startup_error import StartupError
+from services.application.approvals.create_approval_rule import flaws_of_patterns
 from services.application.background.housekeeper import Housekeeper, Retention
 from services.application.background.lease_keeper import LeaseKeeper
 from services.application.background.outbox_relay import OutboxRelay
@@ -32,12 +33,13 @@ from services.application.turns.running_turns import RunningTurns
 from services.application.turns.turn_limits import TurnLimits
 from services.application.turns.turn_runner import TurnRunner
 from services.domain.errors import RuntimeServiceError
-from services.domain.policies.approval_rules import ApprovalRule, ConditionOperator
+from services.domain.policies.approval_rules import ApprovalRule
 from services.infrastructure.agents.definition_files import BrokenDefinitionError, FileAgentCatalog
 from services.infrastructure.circuits import CircuitLimits, ProcessCircuits
 from services.infrastructure.llm import ModelRoute, OpenAiModelClient, OpenAiSettings, RetrySettings
 from services.infrastructure.notify.postgres import PostgresWakeUps
 from services.infrastructure.notify.redis import RedisWakeUps
+from services.infrastructure.persistence.approval_rule_store import SqlApprovalRules
 from services.infrastructure.persistence.database import Database
 from services.infrastructure.persistence.event_log import SqlEventLog
 from services.infrastructure.persistence.housekeeping import SqlHousekeeping
@@ -153,7 +155,8 @@ async def _engine(
     tools, schemas = _tools(), JsonSchemaValidator()
     agents = _agents(settings, tools)
     limits = _turn_limits(settings)
-    policy = CallPolicy(tools, schemas, agents, _rules(settings, patterns := Re2Patterns()), patterns.matches)
+    patterns = Re2Patterns()
+    policy = CallPolicy(tools, schemas, agents, _rules(settings, patterns), patterns.matches)
     for name in {agent.model for agent in agents.all() if agent.model is not None}:
         # A model that was never asked is a way to an answer, too: with it, not all are known to be away.
         circuits.of_route(settings.llm_proxy_url, name)
@@ -168,7 +171,7 @@ async def _engine(
     supervisor.start("log writer", writer.run)
     supervisor.start("lease keeper", keeper.run)
     supervisor.start("recovery", keeper.run_recovery)
-    supervisor.start("wait expiry", WaitExpiry(SqlWaits(database), store, turns, limits).run)
+    supervisor.start("wait expiry", WaitExpiry(SqlWaits(database), store, turns, policy, limits).run)
     retention = Retention(**settings.retention.model_dump())
     supervisor.start("housekeeper", Housekeeper(SqlHousekeeping(database), retention).run)
     supervisor.start("outbox relay", OutboxRelay(SqlOutbox(database), subscribers=()).run)
@@ -186,6 +189,8 @@ async def _engine(
             turns=turns,
             agents=agents,
             tools=tools,
+            rules=SqlApprovalRules(database),
+            patterns=patterns,
             acceptance=InputAcceptance(store, agents, turns, policy, limits),
             client_tools=ClientToolChecks(tools, schemas),
             clock=clock,
@@ -234,10 +239,8 @@ def _agents(settings: Settings, tools: ToolCatalog) -> FileAgentCatalog:
 def _rules(settings: Settings, patterns: Patterns) -> Sequence[ApprovalRule]:
     rules = settings.rules()
     for rule in rules:
-        for condition in rule.conditions:
-            flaw = patterns.flaw_of(str(condition.value)) if condition.op is ConditionOperator.MATCHES else None
-            if flaw is not None:
-                raise StartupError(f"the approval rule {rule.id} cannot be loaded: the value {flaw}")
+        for flaw in flaws_of_patterns(rule, patterns):
+            raise StartupError(f"the approval rule {rule.id} cannot be loaded: {flaw}")
     return rules
 
 
@@ -248,7 +251,8 @@ def _turn_limits(settings: Settings) -> TurnLimits:
         agent_switches=settings.turns.agent_switches,
         running_time=settings.turns.running_time,
         tool_result_wait=settings.turns.tool_result_wait,
-        approval_wait=settings.turns.approval_wait if settings.turns.approval_expiry == "reject" else None,
+        approval_wait=settings.turns.approval_wait if settings.turns.approval_expiry != "wait" else None,
+        release_expired=settings.turns.approval_expiry == "release",
         followup_wait=settings.turns.followup_wait,
         tool_result_bytes=settings.sizes.tool_result,
     )

@@ -26,7 +26,8 @@ from server.setting_groups import (
     TurnSettings,
 )
 from server.startup_error import StartupError
-from services.domain.policies.approval_rules import ApprovalRule, lint_rule
+from services.domain.policies.approval_rules import ApprovalRule
+from services.domain.policies.rule_linting import lint_rule
 
 ENV_PREFIX = "AGENT_RUNTIME__"
 NESTED_DELIMITER = "__"
@@ -113,6 +114,10 @@ class Settings(BaseSettings):
             ' "op": "EQ|GT|LT|CONTAINS|MATCHES", "value"}], "priority", "description"}`; see docs/agents.md.'
         ),
     )
+    approval_rules_per_session: Positive = Field(50, description="Approval rules that one session may have.")
+    approval_rules_per_owner: Positive = Field(
+        100, description="Approval rules that one owner may make for all sessions; operators as many for everybody."
+    )
 
     unary_timeout: PositiveSeconds = Field(30.0, description="Longest a unary call may work, whatever its deadline.")
     heartbeat: PositiveSeconds = Field(15.0, description="Silence on a stream after which a heartbeat is sent.")
@@ -169,7 +174,7 @@ class Settings(BaseSettings):
         if len({rule.id for rule in rules}) < len(rules):
             raise ValueError("the same rule id twice")
         problems = [
-            f"{rule.id}: {problem}" for rule in rules for problem in lint_rule(rule.rule(), may_match_every_tool=True)
+            f"{rule.id}: {flaw}" for rule in rules for flaw in lint_rule(rule.rule(), may_match_every_tool=True)
         ]
         if problems:
             raise ValueError("; ".join(problems))

@@ -32,8 +32,11 @@ from services.application.agents.list_agent_switches import ListAgentSwitches
 from services.application.agents.list_agents import ListAgents
 from services.application.agents.reset_agent import ResetAgent
 from services.application.agents.switch_agent import SwitchAgent
+from services.application.approvals.create_approval_rule import CreateApprovalRule, RuleLimits
 from services.application.approvals.decide_approval import DecideApproval
+from services.application.approvals.delete_approval_rule import DeleteApprovalRule
 from services.application.approvals.get_approval import GetApproval
+from services.application.approvals.list_approval_rules import ListApprovalRules
 from services.application.approvals.list_approvals import ListApprovals
 from services.application.event_feed import EventFeed
 from services.application.event_stream import StreamSettings
@@ -45,7 +48,15 @@ from services.application.messages.list_turns import ListTurns
 from services.application.messages.send_message import SendMessage
 from services.application.messages.watch_session import WatchSession
 from services.application.messages.withdraw_input import WithdrawInput
-from services.application.ports import AgentCatalog, Clock, ReadModel, SessionStore, ToolCatalog
+from services.application.ports import (
+    AgentCatalog,
+    ApprovalRules,
+    Clock,
+    Patterns,
+    ReadModel,
+    SessionStore,
+    ToolCatalog,
+)
 from services.application.sessions.activate_session import ActivateSession
 from services.application.sessions.clear_messages import ClearMessages
 from services.application.sessions.client_tool_checks import ClientToolChecks
@@ -75,6 +86,8 @@ class Engine:
     turns: RunningTurns
     agents: AgentCatalog
     tools: ToolCatalog
+    rules: ApprovalRules
+    patterns: Patterns
     acceptance: InputAcceptance
     client_tools: ClientToolChecks
     clock: Clock
@@ -85,7 +98,7 @@ def add_services(server: grpc.aio.Server, settings: Settings, engine: Engine, pa
     session_service_pb2_grpc.add_SessionServiceServicer_to_server(_sessions(engine, page_tokens), server)
     agent_service_pb2_grpc.add_AgentServiceServicer_to_server(_agents(engine, page_tokens), server)
     message_service_pb2_grpc.add_MessageServiceServicer_to_server(_messages(settings, engine, page_tokens), server)
-    approval_service_pb2_grpc.add_ApprovalServiceServicer_to_server(_approvals(engine, page_tokens), server)
+    approval_service_pb2_grpc.add_ApprovalServiceServicer_to_server(_approvals(settings, engine, page_tokens), server)
     operations_service_pb2_grpc.add_OperationsServiceServicer_to_server(OperationsHandler(), server)
 
 
@@ -120,11 +133,16 @@ def _agents(engine: Engine, page_tokens: PageTokens) -> AgentHandler:
     )
 
 
-def _approvals(engine: Engine, page_tokens: PageTokens) -> ApprovalHandler:
+def _approvals(settings: Settings, engine: Engine, page_tokens: PageTokens) -> ApprovalHandler:
+    configured = settings.rules()
+    rule_limits = RuleLimits(session=settings.approval_rules_per_session, owner=settings.approval_rules_per_owner)
     return ApprovalHandler(
         list_approvals=ListApprovals(engine.reads),
         get_approval=GetApproval(engine.reads),
         decide_approval=DecideApproval(engine.acceptance, engine.reads),
+        list_approval_rules=ListApprovalRules(engine.reads, configured),
+        create_approval_rule=CreateApprovalRule(engine.rules, engine.patterns, engine.clock, rule_limits),
+        delete_approval_rule=DeleteApprovalRule(engine.rules, configured, engine.clock),
         page_tokens=page_tokens,
     )
 

@@ -59,8 +59,12 @@ class TurnSettings(BaseModel):
     running_time: PositiveSeconds = Field(1800.0, description="Time one turn may work; waiting does not count.")
     tool_result_wait: PositiveSeconds = Field(900.0, description="A turn waits this long for a tool's result.")
     approval_wait: PositiveSeconds = Field(300.0, description="An approval waits this long for a decision.")
-    approval_expiry: Literal["reject", "wait"] = Field(
-        "reject", description="What then: `reject` does not run the call and goes on, `wait` never expires."
+    approval_expiry: Literal["reject", "wait", "release"] = Field(
+        "reject",
+        description=(
+            "What then: `reject` does not run the call and goes on, `wait` never expires, `release` runs the call"
+            " although nobody has said so, unless its tool always asks."
+        ),
     )
     followup_wait: PositiveSeconds = Field(86400.0, description="A question waits this long for its answer.")
 
@@ -96,3 +100,4 @@ class RetentionSettings(BaseModel):
     deltas: PositiveSeconds = Field(600.0, description="Text deltas after their turn ended; the messages stay.")
     requests: PositiveSeconds = Field(86400.0, description="Request ids, by which repeats are known.")
     deleted_sessions: PositiveSeconds = Field(2592000.0, description="The ids of deleted sessions stay taken.")
+    audit_records: PositiveSeconds = Field(31536000.0, description="Records of who decided what, and which rule.")

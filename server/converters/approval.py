@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from agent_runtime.v1 import approval_pb2
 from server.converters.times import fill_timestamp, to_timestamp
-from services.domain.approval import Approval, ApprovalState, Decision
+from services.domain.approval import Approval, ApprovalState, Decision, Remember
 
 APPROVAL_STATES: Mapping[ApprovalState, approval_pb2.ApprovalState.ValueType] = {
     ApprovalState.PENDING: approval_pb2.APPROVAL_STATE_PENDING,
@@ -25,6 +25,12 @@ DECISIONS: Mapping[Decision, approval_pb2.Decision.ValueType] = {
     Decision.REJECT: approval_pb2.DECISION_REJECT,
 }
 DECISIONS_BY_WIRE: Mapping[int, Decision] = {wire: decision for decision, wire in DECISIONS.items()}
+
+REMEMBERS_BY_WIRE: Mapping[int, Remember] = {
+    approval_pb2.REMEMBER_UNSPECIFIED: Remember.NONE,
+    approval_pb2.REMEMBER_NONE: Remember.NONE,
+    approval_pb2.REMEMBER_SESSION: Remember.SESSION,
+}
 
 
 def to_approval(session_id: str, approval: Approval) -> approval_pb2.Approval:

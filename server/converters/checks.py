@@ -120,6 +120,12 @@ class Checks:
                 self.wrong(f"{field}[{position}]", "is not a value this server knows")
         return tuple(dict.fromkeys(known[value] for value in values if value in known))
 
+    def choice(self, field: str, value: int, known: Mapping[int, D]) -> D | None:
+        """What a required enum value means; None, and noted, for one that means nothing."""
+        if value not in known:
+            self.wrong(field, "is not a value this server knows" if value else "is required")
+        return known.get(value)
+
     def duration(self, request: Message, path: str, field: str) -> float | None:
         """Seconds, more than none; None when the field is not set."""
         if not request.HasField(field):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agent_runtime.v1 import approval_pb2, input_pb2, turn_pb2
+from agent_runtime.v1 import input_pb2, turn_pb2
 from server.converters import limits
-from server.converters.approval import DECISIONS_BY_WIRE
+from server.converters.approval import DECISIONS_BY_WIRE, REMEMBERS_BY_WIRE
 from server.converters.checks import Checks
 from server.converters.times import to_timestamp
-from services.domain.approval import Decision
+from services.domain.approval import Decision, Remember
 from services.domain.input import (
     ApprovalDecision,
     BusyPolicy,
@@ -95,24 +95,23 @@ def from_approval_decision(
     """The decision in that field of the request."""
     checks.runtime_id(f"{field}.approval_id", wire.approval_id, required=True)
     checks.runtime_id(f"{field}.arguments_hash", wire.arguments_hash, required=True)
-    decision = DECISIONS_BY_WIRE.get(wire.decision)
-    if decision is None:
-        checks.wrong(f"{field}.decision", "is not a value this server knows" if wire.decision else "is required")
+    decision = checks.choice(f"{field}.decision", wire.decision, DECISIONS_BY_WIRE)
     edited, feedback = f"{field}.edited_arguments_json", f"{field}.feedback"
     if decision is Decision.APPROVE_WITH_EDITS:
         checks.json(edited, wire.edited_arguments_json, is_object=True, size=limits.EDITED_ARGUMENTS_BYTES)
     elif wire.edited_arguments_json:
         checks.wrong(edited, "goes with DECISION_APPROVE_WITH_EDITS alone")
     checks.text(feedback, wire.feedback, characters=limits.FEEDBACK_CHARACTERS)
-    if wire.remember not in approval_pb2.Remember.values():
-        checks.wrong(f"{field}.remember", "is not a value this server knows")
-    checks.later("REMEMBER_SESSION", used=wire.remember == approval_pb2.REMEMBER_SESSION)
+    remember = checks.choice(f"{field}.remember", wire.remember, REMEMBERS_BY_WIRE) or Remember.NONE
+    if remember is Remember.SESSION and decision is Decision.APPROVE_WITH_EDITS:
+        checks.wrong(f"{field}.remember", "does not go with edits")
     return ApprovalDecision(
         approval_id=wire.approval_id,
         arguments_hash=wire.arguments_hash,
         decision=decision or Decision.REJECT,
         edited_arguments_json=wire.edited_arguments_json,
         feedback=wire.feedback,
+        remember=remember,
     )
 
 

@@ -28,6 +28,7 @@ ListRequest = (
     | message_service_pb2.ListOpenToolCallsRequest
     | message_service_pb2.ListPendingInputsRequest
     | approval_service_pb2.ListApprovalsRequest
+    | approval_service_pb2.ListApprovalRulesRequest
 )
 
 

@@ -8,9 +8,6 @@ from services.domain.errors import NotImplementedYetError
 
 NOT_IMPLEMENTED_YET = (
     "SessionService/GetSessionUsage",
-    "ApprovalService/ListApprovalRules",
-    "ApprovalService/CreateApprovalRule",
-    "ApprovalService/DeleteApprovalRule",
     "OperationsService/GetStatus",
     "OperationsService/ListDeadLetters",
     "OperationsService/RetryDeadLetters",

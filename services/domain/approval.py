@@ -27,12 +27,20 @@ class Decision(StrEnum):
     REJECT = "REJECT"
 
 
+class Remember(StrEnum):
+    """Whether later calls of the same tool in the session are decided the same way."""
+
+    NONE = "NONE"
+    SESSION = "SESSION"
+
+
 @dataclass(frozen=True, slots=True)
 class Approval:
     """The record of one approval; `id` is unique in its session.
 
-    `arguments_hash` binds a decision to what was shown. `released` alone says whether the call runs. `input_id` and
-    `accepted_sequence` name the input that decided it, so that a repeat of the decision finds its stream.
+    `arguments_hash` binds a decision to what was shown under the rules that `policy_version` names. `released` alone
+    says whether the call runs. `input_id` and `accepted_sequence` name the input that decided it, so that a repeat of
+    the decision finds its stream.
     """
 
     id: str
@@ -59,3 +67,5 @@ class Approval:
     resolve_time: datetime | None = None
     input_id: str = ""
     accepted_sequence: int = 0
+    policy_version: str = ""
+    remember: Remember = Remember.NONE

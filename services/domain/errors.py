@@ -45,6 +45,7 @@ class ErrorReason(StrEnum):
     TOO_MANY_STREAMS = "TOO_MANY_STREAMS"
     TOO_MANY_TURNS = "TOO_MANY_TURNS"
     QUEUE_FULL = "QUEUE_FULL"
+    TOO_MANY_RULES = "TOO_MANY_RULES"
     STORAGE_FULL = "STORAGE_FULL"
     SEQUENCE_AHEAD = "SEQUENCE_AHEAD"
     LLM_UNAVAILABLE = "LLM_UNAVAILABLE"
@@ -173,6 +174,10 @@ class ApprovalNotFoundError(NotFoundError):
     reason = ErrorReason.APPROVAL_NOT_FOUND
 
 
+class ApprovalRuleNotFoundError(NotFoundError):
+    reason = ErrorReason.APPROVAL_RULE_NOT_FOUND
+
+
 class InputNotFoundError(NotFoundError):
     reason = ErrorReason.INPUT_NOT_FOUND
 
@@ -216,6 +221,14 @@ class SameAgentError(FailedPreconditionError):
 
 class ApprovalResolvedError(FailedPreconditionError):
     reason = ErrorReason.APPROVAL_RESOLVED
+
+
+class ApprovalOverdueError(ApprovalResolvedError):
+    """The approval has run out and nobody has recorded that yet."""
+
+    def __init__(self, approval_id: str) -> None:
+        super().__init__("the approval is over", metadata={"outcome": "EXPIRED"})
+        self.approval_id = approval_id
 
 
 class ArgumentsHashMismatchError(FailedPreconditionError):
@@ -284,6 +297,10 @@ class TooManyTurnsError(ResourceExhaustedError):
 
 class QueueFullError(ResourceExhaustedError):
     reason = ErrorReason.QUEUE_FULL
+
+
+class TooManyRulesError(ResourceExhaustedError):
+    reason = ErrorReason.TOO_MANY_RULES
 
 
 class StorageFullError(ResourceExhaustedError):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from services.domain.approval import Decision
+from services.domain.approval import Decision, Remember
 from services.domain.errors import ErrorReason
 from services.domain.turn import CallerLimits
 
@@ -84,6 +84,7 @@ class ApprovalDecision:
     decision: Decision
     edited_arguments_json: str = ""
     feedback: str = ""
+    remember: Remember = Remember.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,12 @@ from enum import Enum, auto
 
 from services.domain.agent_context import AgentContext, AgentSwitch, SwitchSource
 from services.domain.approval import Approval, ApprovalState
+from services.domain.audit import AuditAction, AuditRecord
 from services.domain.errors import TurnInProgressError
+from services.domain.ids import new_id
 from services.domain.input import Input, InputState, in_turn
 from services.domain.message import Message
+from services.domain.policies.approval_rules import ApprovalRule
 from services.domain.session import Session
 from services.domain.session_events import AgentSwitched, MessageAdded, NewEvent, Payload
 from services.domain.tool import ClientTool
@@ -51,6 +54,7 @@ class Lookup:
     call_ids: tuple[str, ...] = ()
     approval_ids: tuple[str, ...] = ()
     client_tools: bool = False
+    rules: bool = False
     last_turn: bool = False
 
 
@@ -62,7 +66,8 @@ class SessionAggregate:
     answer the turn waits on, settled ones too, in the model's order; `approvals` are the pending ones. The rest is
     filled only when asked for by a `Lookup`: `draft_text` is the text the running attempt has in the log, `known_calls`
     and `known_approvals` are those of the ids asked about that the session has, `client_tools` those of the session,
-    `last_turn` is the newest turn. `pending_inputs` are the messages that wait, in the order they came.
+    `rules` the approval rules made for it, its owner or everybody, oldest first, `last_turn` is the newest turn.
+    `pending_inputs` are the messages that wait, in the order they came.
     `deadline_now` is the database's clock, by which everything that expires is measured.
     """
 
@@ -78,6 +83,7 @@ class SessionAggregate:
     known_calls: Mapping[str, ToolCall] = field(default_factory=dict)
     known_approvals: Mapping[str, Approval] = field(default_factory=dict)
     client_tools: tuple[ClientTool, ...] = ()
+    rules: tuple[ApprovalRule, ...] = ()
     last_turn: Turn | None = None
     pending_inputs: tuple[Input, ...] = ()
 
@@ -112,6 +118,8 @@ class SessionChange:
         self.switches: list[AgentSwitch] = []
         self.inputs: dict[str, Input] = {}
         self.client_tools: tuple[ClientTool, ...] | None = None
+        self.rules: list[ApprovalRule] = []
+        self.audit: list[AuditRecord] = []
         self.removal = Removal.NOTHING
         self.outcome = ""
 
@@ -203,6 +211,25 @@ class SessionChange:
         self.messages.append(stored)
         self.append(MessageAdded(stored), turn_id=stored.turn_id)
         return stored
+
+    def record(
+        self, action: AuditAction, *, actor: str, target_id: str, outcome: str = "", details: Mapping[str, str]
+    ) -> None:
+        """Adds to the audit what is done with this change; details without a value are left out."""
+        self.audit.append(
+            AuditRecord(
+                id=new_id("audit"),
+                create_time=self.now,
+                actor=actor,
+                owner_id=self.session.owner_id,
+                action=action,
+                correlation_id=self.correlation_id,
+                session_id=self.session.id,
+                target_id=target_id,
+                outcome=outcome,
+                details={name: value for name, value in details.items() if value},
+            )
+        )
 
     def check_idle(self) -> None:
         """Raises TurnInProgressError while a turn is active."""

@@ -155,6 +155,7 @@ def _pages(client: RuntimeClient, session: str) -> Iterator[tuple[str, Awaitable
     yield "messages", client.list_messages(session)
     yield "turns", client.list_turns(session)
     yield "approvals", client.list_approvals(session_id=session)
+    yield "approval rules", client.list_rules(session_id=session)
     open_calls = ListOpenToolCallsRequest(session_id=session)
     yield "open tool calls", client.messages.ListOpenToolCalls(open_calls, metadata=client.metadata)
     switches = ListAgentSwitchesRequest(session_id=session)

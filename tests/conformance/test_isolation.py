@@ -36,6 +36,9 @@ USES: dict[str, Use] = {
     "approvals": lambda storage, session, turn: storage.reads.approvals(
         "bob", session, states=(), limit=10, after=None
     ),
+    "approval rules": lambda storage, session, turn: storage.reads.approval_rules(
+        "bob", session, scopes=(), limit=10, after=None
+    ),
     "input": lambda storage, session, turn: storage.reads.input("bob", session, "input_0"),
     "pending inputs": lambda storage, session, turn: storage.reads.pending_inputs("bob", session),
     "fork": lambda storage, session, turn: storage.store.fork(

@@ -7,23 +7,22 @@ import asyncio
 import pytest
 
 from services.application.ports import DueSession
-from services.application.turns.outside_steps import expire_waits
+from services.application.turns.outside_steps import cancel_turn, expire_waits
 from services.application.turns.turn_limits import TurnLimits
-from services.domain.approval import Decision
 from services.domain.message import MessageToolCall
+from services.domain.turn import CancelCause
 from tests.support.conversation import question, read, write
 from tests.support.storage import (
     LIMITS,
     OWNER,
+    POLICY,
     Storage,
     kinds,
     sequences,
 )
 from tests.support.stored_turns import (
     OVERDUE,
-    approval_of,
     asked,
-    decision,
     delete,
 )
 
@@ -53,7 +52,7 @@ class TestWaits:
     ) -> None:
         running = await asked(storage, *calls, limits=OVERDUE)
         committed = await asyncio.gather(
-            *(storage.change(lambda change: expire_waits(change, LIMITS)) for _ in range(8))
+            *(storage.change(lambda change: expire_waits(change, LIMITS, POLICY)) for _ in range(8))
         )
         assert sum(bool(each.events) for each in committed) == 1
         assert sum(each.claim is not None for each in committed) <= 1
@@ -63,8 +62,10 @@ class TestWaits:
         assert kinds(events).count("TurnFailed") + kinds(events).count("TurnResumed") == 1
 
     async def test_of_turns_that_went_on_or_ended_are_due_no_more(self, storage: Storage) -> None:
-        for session_id in ("decided", "deleted"):
+        for session_id in ("cancelled", "deleted"):
             await asked(storage, write("c1"), session_id=session_id, limits=OVERDUE)
-        await storage.send(decision(await approval_of(storage, "c1", "decided"), Decision.REJECT), "decided")
+        await storage.change(
+            lambda change: cancel_turn(change, cause=CancelCause.USER, cancelled_by=OWNER), "cancelled"
+        )
         await storage.change(delete, "deleted")
         assert await storage.waits.due(10) == []

@@ -17,7 +17,9 @@ from tests.support.runtime_client import Refusal, RuntimeClient, refusal_of, ref
 OF_A_SESSION = [
     rpc
     for rpc in RPCS
-    if rpc.name in OFFERED and "session_id" in rpc.request.DESCRIPTOR.fields_by_name and "Create" not in rpc.name
+    if rpc.name in OFFERED
+    and "session_id" in rpc.request.DESCRIPTOR.fields_by_name
+    and rpc.name != "SessionService/CreateSession"
 ]
 
 

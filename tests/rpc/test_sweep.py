@@ -38,6 +38,7 @@ TEXTS = (
 )
 WITH_NO_FIELDS = {"SessionService/CreateSession", "SessionService/ListSessions"}
 WITH_NO_FIELDS |= {"AgentService/ListAgents", "AgentService/GetAgentUsageStats", "ApprovalService/ListApprovals"}
+WITH_NO_FIELDS |= {"ApprovalService/ListApprovalRules"}
 
 
 async def outcome(rpc: Rpc, channel: grpc.aio.Channel, data: bytes, client: RuntimeClient) -> Refusal | None:

@@ -9,7 +9,7 @@ from random import Random
 from services.application.turns.routing_steps import Route, take_route
 from services.application.turns.turn_limits import TurnLimits
 from services.domain.agent_context import SwitchSource
-from services.domain.approval import Decision
+from services.domain.approval import Decision, Remember
 from services.domain.errors import RuntimeServiceError
 from services.domain.input import ApprovalDecision, BusyPolicy, FollowupAnswer, ToolResult, UserMessage
 from services.domain.message import MessageToolCall
@@ -96,6 +96,7 @@ ALLOWANCES = (
     CallerLimits(running_time=20.0),
 )
 PATIENT = TurnLimits(approval_wait=None, tool_result_bytes=100)
+TRUSTING = replace(TIGHT, release_expired=True)
 CONTENTS = ("", " ", "fine", "0", "false", "[]", '{"created": true, "exit_code": 1}', "y" * 101)
 EDITS = (
     '{"path": "b.py", "content": "y"}',
@@ -116,7 +117,7 @@ class Anybody:
         self.random = random
         self.talk = Conversation(
             agent=random.choice(["coder", *AGENTS]),
-            limits=random.choice([TurnLimits(), TIGHT, PATIENT]),
+            limits=random.choice([TurnLimits(), TIGHT, PATIENT, TRUSTING]),
             client_tools=CLIENT_TOOLS,
             rules=(NO_REMOVING, LET_LIST),
         )
@@ -257,8 +258,11 @@ class Anybody:
         edits = self.random.choice(EDITS) if decision is Decision.APPROVE_WITH_EDITS else ""
         shown = self.random.choice([approval.arguments_hash] * 4 + ["0" * 64])
         feedback = self.random.choice(["", "please"])
-        taken = self.may(lambda: self.talk.send(ApprovalDecision(approval.id, shown, decision, edits, feedback)))
+        remember = self.random.choice([Remember.NONE, Remember.NONE, Remember.SESSION])
+        content = ApprovalDecision(approval.id, shown, decision, edits, feedback, remember)
+        taken = self.may(lambda: self.talk.send(content))
         assert not taken or shown == approval.arguments_hash, "a decision about something else"
+        assert not taken or approval.can_remember or remember is Remember.NONE, "remembered what always asks"
 
     def a_person_decides_about_what_waits(self) -> None:
         if self.talk.pending:
@@ -267,7 +271,11 @@ class Anybody:
             choices = [Decision.APPROVE, Decision.APPROVE, Decision.REJECT]
             decision = self.random.choice([*choices, Decision.APPROVE_WITH_EDITS] if edits else choices)
             edits = edits if decision is Decision.APPROVE_WITH_EDITS else ""
-            assert self.may(lambda: self.talk.decide(approval.tool_call_id, decision, edits=edits))
+            denied = any(
+                rule.tool == approval.tool_name and rule.effect is ApprovalEffect.DENY for rule in self.memory.rules
+            )
+            taken = self.may(lambda: self.talk.decide(approval.tool_call_id, decision, edits=edits))
+            assert taken or (denied and decision is not Decision.REJECT)
 
     def the_user_answers(self) -> None:
         if self.waits and self.talk.paused.followup:

@@ -11,10 +11,10 @@ from services.application.ports.store import NOTHING_MORE
 from services.application.turns.answer_steps import take_answer, take_model_failure
 from services.application.turns.inputs.accept import accept, lookup_for
 from services.application.turns.inputs.accepted_input import AcceptedInput, Sender, withdraw_input
-from services.application.turns.outside_steps import cancel_turn, expire_waits, fail_internally, recover_turn
+from services.application.turns.outside_steps import EXPIRING, cancel_turn, expire_waits, fail_internally, recover_turn
 from services.application.turns.turn_limits import TurnLimits
 from services.domain.agent_context import AgentContext, SwitchSource
-from services.domain.approval import Approval, ApprovalState, Decision
+from services.domain.approval import Approval, ApprovalState, Decision, Remember
 from services.domain.errors import ErrorReason
 from services.domain.input import (
     ApprovalDecision,
@@ -126,9 +126,15 @@ class Conversation:
             **fields,  # type: ignore[arg-type]
         )
         agent = self.agents.get(self.turn.agent)
-        judgements = [self.policy.judge(each, agent, self.memory.client_tools) for each in calls]
-        lookup = Lookup(call_ids=tuple(each.id for each in calls if each.id))
-        return self._do(lambda change: take_answer(change, answer, judgements, self.limits), lookup, is_step=True)
+        client_tools = self.memory.client_tools
+        checked = [self.policy.check(each, agent, client_tools) for each in calls]
+        lookup = Lookup(call_ids=tuple(each.id for each in calls if each.id), rules=bool(calls))
+
+        def step(change: SessionChange) -> None:
+            judgements = self.policy.rule(calls, checked, client_tools, change.loaded.rules)
+            take_answer(change, answer, judgements, self.limits)
+
+        return self._do(step, lookup, is_step=True)
 
     def model_fails(self, *, retryable: bool = True, said: str = "") -> SessionChange:
         error = ModelError("the model is away", retryable=retryable)
@@ -139,11 +145,18 @@ class Conversation:
         return self.send(ToolResults(results))
 
     def decide(
-        self, call_id: str, decision: Decision, *, edits: str = "", feedback: str = "", principal: str = "ann"
+        self,
+        call_id: str,
+        decision: Decision,
+        *,
+        edits: str = "",
+        feedback: str = "",
+        principal: str = "ann",
+        remember: Remember = Remember.NONE,
     ) -> SessionChange:
         """A person decides about the call, on what was shown."""
         approval = self.approval(call_id)
-        content = ApprovalDecision(approval.id, approval.arguments_hash, decision, edits, feedback)
+        content = ApprovalDecision(approval.id, approval.arguments_hash, decision, edits, feedback, remember)
         return self.send(content, principal=principal)
 
     def approve(self, call_id: str, *, feedback: str = "") -> SessionChange:
@@ -195,7 +208,7 @@ class Conversation:
     def wait(self, seconds: float) -> SessionChange:
         """Time passes, then somebody looks for waits that have run out."""
         self.memory.advance(seconds)
-        return self._do(lambda change: expire_waits(change, self.limits))
+        return self._do(lambda change: expire_waits(change, self.limits, self.policy), EXPIRING)
 
     def crash(self) -> SessionChange:
         """The process that owns the session dies, and another looks for what it left."""

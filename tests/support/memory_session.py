@@ -9,8 +9,10 @@ from datetime import datetime, timedelta
 from services.application.ports.store import NOTHING_MORE
 from services.domain.agent_context import AgentContext, AgentSwitch
 from services.domain.approval import Approval, ApprovalState
+from services.domain.audit import AuditRecord
 from services.domain.input import Input, InputState
 from services.domain.message import Message, MessageToolCall
+from services.domain.policies.approval_rules import ApprovalRule
 from services.domain.session import Session
 from services.domain.session_change import HeadMove, Lookup, Removal, SessionAggregate, SessionChange
 from services.domain.session_events import NewEvent, Payload, TextDelta
@@ -43,6 +45,8 @@ class MemorySession:
         self.approvals: dict[str, Approval] = {}
         self.switches: list[AgentSwitch] = []
         self.inputs: dict[str, Input] = {}
+        self.rules: list[ApprovalRule] = []
+        self.audit: list[AuditRecord] = []
         self.events: list[NewEvent] = []
         self.changes: list[tuple[SessionChange, Lookup]] = []
         self.cleared_through = 0
@@ -119,6 +123,7 @@ class MemorySession:
             known_calls={id_: self.calls[id_] for id_ in lookup.call_ids if id_ in self.calls},
             known_approvals={id_: self.approvals[id_] for id_ in lookup.approval_ids if id_ in self.approvals},
             client_tools=self.client_tools if lookup.client_tools else (),
+            rules=tuple(self.rules) if lookup.rules else (),
             last_turn=next(reversed(self.turns.values()), None) if lookup.last_turn else None,
             pending_inputs=tuple(each for each in self.inputs.values() if each.state is InputState.PENDING),
         )
@@ -147,6 +152,7 @@ class MemorySession:
             self._remove(change.removal)
         self._move_head(change.head_move)
         self.events.extend(change.events)
+        self.audit.extend(change.audit)
         if self.deleted:
             return
         self.session, self.context = change.session, change.context
@@ -165,6 +171,7 @@ class MemorySession:
         for switch in change.switches:
             assert switch.ordinal == len(self.switches) + 1
             self.switches.append(switch)
+        self.rules.extend(change.rules)
         self._write_inputs(change)
 
     def _write_turn(self, change: SessionChange) -> None:
@@ -214,6 +221,7 @@ class MemorySession:
         if removal is Removal.SESSION:
             self.turns.clear()
             self.switches.clear()
+            self.rules.clear()
             self.deleted = True
 
 

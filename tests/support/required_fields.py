@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent_runtime.v1 import approval_pb2, input_pb2
+from agent_runtime.v1 import approval_pb2, approval_rule_pb2, input_pb2
 from tests.support.rpcs import Rpc
 
 _NO_APPROVAL = "approval_" + "0" * 32
@@ -32,5 +32,13 @@ def required_fields(rpc: Rpc) -> dict[str, Any]:
                     approval_id=_NO_APPROVAL, arguments_hash="0" * 64, decision=decision
                 )
             }
+        case "CreateApprovalRule":
+            return {
+                "scope": approval_rule_pb2.APPROVAL_RULE_SCOPE_SESSION,
+                "tool": "write_file",
+                "effect": approval_rule_pb2.APPROVAL_EFFECT_ASK,
+            }
+        case "DeleteApprovalRule":
+            return {"approval_rule_id": "rule_" + "0" * 32}
         case _:
             return {}

@@ -111,6 +111,9 @@ OFFERED = frozenset(
         "ApprovalService/ListApprovals",
         "ApprovalService/GetApproval",
         "ApprovalService/DecideApproval",
+        "ApprovalService/ListApprovalRules",
+        "ApprovalService/CreateApprovalRule",
+        "ApprovalService/DeleteApprovalRule",
     }
 )
 """What this release does; every other RPC answers NOT_IMPLEMENTED_YET."""

@@ -17,6 +17,7 @@ from agent_runtime.v1 import (
     agent_service_pb2,
     agent_service_pb2_grpc,
     approval_pb2,
+    approval_rule_pb2,
     approval_service_pb2,
     approval_service_pb2_grpc,
     input_pb2,
@@ -147,6 +148,37 @@ class RuntimeClient:
     async def approval(self, session_id: str, approval_id: str) -> approval_pb2.Approval:
         request = approval_service_pb2.GetApprovalRequest(session_id=session_id, approval_id=approval_id)
         return (await self.approvals.GetApproval(request, metadata=self.metadata)).approval
+
+    async def list_rules(self, **filters: Any) -> approval_service_pb2.ListApprovalRulesResponse:
+        request = approval_service_pb2.ListApprovalRulesRequest(**filters)
+        return await self.approvals.ListApprovalRules(request, metadata=self.metadata)
+
+    async def create_rule(
+        self,
+        tool: str,
+        effect: approval_rule_pb2.ApprovalEffect.ValueType,
+        *conditions: tuple[str, approval_rule_pb2.ArgumentOperator.ValueType, object],
+        session_id: str = "",
+        **fields: Any,
+    ) -> approval_rule_pb2.ApprovalRule:
+        """Makes a rule of the session, or without one of the owner; `fields` may say otherwise."""
+        scope = approval_rule_pb2.ApprovalRuleScope
+        given: dict[str, Any] = {
+            "tool": tool,
+            "effect": effect,
+            "scope": scope.APPROVAL_RULE_SCOPE_SESSION if session_id else scope.APPROVAL_RULE_SCOPE_OWNER,
+            "session_id": session_id,
+            "conditions": [
+                approval_rule_pb2.ArgumentCondition(argument=argument, operator=operator, value_json=json.dumps(value))
+                for argument, operator, value in conditions
+            ],
+        }
+        request = approval_service_pb2.CreateApprovalRuleRequest(**(given | fields))
+        return (await self.approvals.CreateApprovalRule(request, metadata=self.metadata)).approval_rule
+
+    async def delete_rule(self, rule_id: str, request_id: str = "") -> None:
+        request = approval_service_pb2.DeleteApprovalRuleRequest(approval_rule_id=rule_id, request_id=request_id)
+        await self.approvals.DeleteApprovalRule(request, metadata=self.metadata)
 
     async def switch_agent(self, session_id: str, agent: str, **fields: Any) -> agent_service_pb2.SwitchAgentResponse:
         request = agent_service_pb2.SwitchAgentRequest(session_id=session_id, agent=agent, **fields)

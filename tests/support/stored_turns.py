@@ -12,6 +12,7 @@ from services.domain.agent_context import AgentContext
 from services.domain.approval import Approval, Decision
 from services.domain.input import ApprovalDecision, ToolResult, ToolResults
 from services.domain.message import MessageToolCall
+from services.domain.policies.approval_rules import ApprovalEffect, ApprovalRule, RuleOrigin, RuleScope
 from services.domain.session_change import Lookup, Removal, SessionAggregate, SessionChange
 from services.domain.session_events import SessionDeleted
 from services.domain.tool import ClientTool
@@ -24,6 +25,7 @@ from tests.support.storage import (
 )
 
 RUNS = Judgement()
+ASKING = ApprovalRule("rule-1", "*", ApprovalEffect.ASK, RuleScope.GLOBAL, RuleOrigin.CONFIG)
 OVERDUE = TurnLimits(approval_wait=-1, tool_result_wait=-1, followup_wait=-1)
 TOOLS = (
     ClientTool("deploy", "Ships it — everywhere", '{"type": "object", "properties": {}}', speculative=True),
@@ -32,7 +34,7 @@ TOOLS = (
 
 
 def asks(call: MessageToolCall) -> Judgement:
-    return Judgement(None, json.loads(call.arguments_json), approval_reason="it writes", approval_rule_id="rule-1")
+    return Judgement(None, json.loads(call.arguments_json), approval_reason="it writes", rule=ASKING)
 
 
 async def asked(

@@ -168,7 +168,7 @@ class Approval(_message.Message):
     arguments_json: _builtins.str
     """The arguments as the model wrote them; checked against the schema and the agent's file rules. At most 1 MiB."""
     arguments_hash: _builtins.str
-    """Binds a decision to tool, arguments and call. Opaque: echo it."""
+    """Binds a decision to tool, arguments, call and the rules it was asked under. Opaque: echo it."""
     display: _builtins.str
     """The call as text for a person, at most 64 KiB, with control, bidirectional and invisible characters escaped. Empty
     in a `SessionSnapshot`; read it by `GetApproval`.

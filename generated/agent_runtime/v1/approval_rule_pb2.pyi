@@ -151,7 +151,8 @@ class ApprovalRule(_message.Message):
     Among all rules that match a call, whatever their scope, DENY beats ASK beats ALLOW. Only if none matches do earlier
     decisions in the session (if the operator lets them) and then the defaults count: ask before `write_file`,
     `delete_file`, `move_file`, `create_directory`, `execute_command` and client tools that are not `read_only`; allow
-    reads and searches. A tool nobody declared is never allowed. Rules apply to calls made after they were created.
+    reads and searches. A tool nobody declared is never allowed. Rules apply to calls made after they were created; a
+    DENY also keeps those that wait from being approved.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -99,7 +99,8 @@ class ApprovalServiceServicer:
 
         Of any number of deciders one wins; an identical repeat of the winning decision is OK, another one is refused.
 
-        Errors: `SESSION_NOT_FOUND`, `APPROVAL_NOT_FOUND`, `APPROVAL_RESOLVED`, `ARGUMENTS_HASH_MISMATCH`.
+        Errors: `SESSION_NOT_FOUND`, `APPROVAL_NOT_FOUND`, `APPROVAL_RESOLVED`, `ARGUMENTS_HASH_MISMATCH`;
+        `INVALID_ARGUMENT` for a call that must not run, or a decision that cannot be remembered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -115,10 +116,12 @@ class ApprovalServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateApprovalRule(self, request, context):
-        """Adds a rule. Calls that already wait are not touched.
+        """Adds a rule. Calls that already wait go on waiting under the rules they were asked about under; but what a DENY
+        forbids by now cannot be approved any more.
 
-        Errors: `SESSION_NOT_FOUND`; `OPERATOR_ROLE_REQUIRED` for scope GLOBAL; `INVALID_ARGUMENT` for a pattern that is
-        not RE2, a `*` that is not at the end, or an ALLOW that names a tool which always asks.
+        Errors: `SESSION_NOT_FOUND`; `OPERATOR_ROLE_REQUIRED` for scope GLOBAL; `TOO_MANY_RULES`; `INVALID_ARGUMENT` for a
+        pattern that is not RE2, a `*` that is not at the end, or an ALLOW that matches a tool which always asks;
+        `APPROVAL_RULE_NOT_FOUND` for the repeat of a request whose rule was deleted meanwhile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -52,7 +52,8 @@ class ApprovalServiceStub:
 
     Of any number of deciders one wins; an identical repeat of the winning decision is OK, another one is refused.
 
-    Errors: `SESSION_NOT_FOUND`, `APPROVAL_NOT_FOUND`, `APPROVAL_RESOLVED`, `ARGUMENTS_HASH_MISMATCH`.
+    Errors: `SESSION_NOT_FOUND`, `APPROVAL_NOT_FOUND`, `APPROVAL_RESOLVED`, `ARGUMENTS_HASH_MISMATCH`;
+    `INVALID_ARGUMENT` for a call that must not run, or a decision that cannot be remembered.
     """
     ListApprovalRules: _grpc.UnaryUnaryMultiCallable[_approval_service_pb2.ListApprovalRulesRequest, _approval_service_pb2.ListApprovalRulesResponse]
     """Lists the rules that apply to the caller: those of the operator, of the owner, and of sessions.
@@ -60,10 +61,12 @@ class ApprovalServiceStub:
     Errors: `SESSION_NOT_FOUND`, if one is named.
     """
     CreateApprovalRule: _grpc.UnaryUnaryMultiCallable[_approval_service_pb2.CreateApprovalRuleRequest, _approval_service_pb2.CreateApprovalRuleResponse]
-    """Adds a rule. Calls that already wait are not touched.
+    """Adds a rule. Calls that already wait go on waiting under the rules they were asked about under; but what a DENY
+    forbids by now cannot be approved any more.
 
-    Errors: `SESSION_NOT_FOUND`; `OPERATOR_ROLE_REQUIRED` for scope GLOBAL; `INVALID_ARGUMENT` for a pattern that is
-    not RE2, a `*` that is not at the end, or an ALLOW that names a tool which always asks.
+    Errors: `SESSION_NOT_FOUND`; `OPERATOR_ROLE_REQUIRED` for scope GLOBAL; `TOO_MANY_RULES`; `INVALID_ARGUMENT` for a
+    pattern that is not RE2, a `*` that is not at the end, or an ALLOW that matches a tool which always asks;
+    `APPROVAL_RULE_NOT_FOUND` for the repeat of a request whose rule was deleted meanwhile.
     """
     DeleteApprovalRule: _grpc.UnaryUnaryMultiCallable[_approval_service_pb2.DeleteApprovalRuleRequest, _approval_service_pb2.DeleteApprovalRuleResponse]
     """Removes a rule. Calls it has decided stay decided.
@@ -96,7 +99,8 @@ class ApprovalServiceAsyncStub(ApprovalServiceStub):
 
     Of any number of deciders one wins; an identical repeat of the winning decision is OK, another one is refused.
 
-    Errors: `SESSION_NOT_FOUND`, `APPROVAL_NOT_FOUND`, `APPROVAL_RESOLVED`, `ARGUMENTS_HASH_MISMATCH`.
+    Errors: `SESSION_NOT_FOUND`, `APPROVAL_NOT_FOUND`, `APPROVAL_RESOLVED`, `ARGUMENTS_HASH_MISMATCH`;
+    `INVALID_ARGUMENT` for a call that must not run, or a decision that cannot be remembered.
     """
     ListApprovalRules: _aio.UnaryUnaryMultiCallable[_approval_service_pb2.ListApprovalRulesRequest, _approval_service_pb2.ListApprovalRulesResponse]  # type: ignore[assignment]
     """Lists the rules that apply to the caller: those of the operator, of the owner, and of sessions.
@@ -104,10 +108,12 @@ class ApprovalServiceAsyncStub(ApprovalServiceStub):
     Errors: `SESSION_NOT_FOUND`, if one is named.
     """
     CreateApprovalRule: _aio.UnaryUnaryMultiCallable[_approval_service_pb2.CreateApprovalRuleRequest, _approval_service_pb2.CreateApprovalRuleResponse]  # type: ignore[assignment]
-    """Adds a rule. Calls that already wait are not touched.
+    """Adds a rule. Calls that already wait go on waiting under the rules they were asked about under; but what a DENY
+    forbids by now cannot be approved any more.
 
-    Errors: `SESSION_NOT_FOUND`; `OPERATOR_ROLE_REQUIRED` for scope GLOBAL; `INVALID_ARGUMENT` for a pattern that is
-    not RE2, a `*` that is not at the end, or an ALLOW that names a tool which always asks.
+    Errors: `SESSION_NOT_FOUND`; `OPERATOR_ROLE_REQUIRED` for scope GLOBAL; `TOO_MANY_RULES`; `INVALID_ARGUMENT` for a
+    pattern that is not RE2, a `*` that is not at the end, or an ALLOW that matches a tool which always asks;
+    `APPROVAL_RULE_NOT_FOUND` for the repeat of a request whose rule was deleted meanwhile.
     """
     DeleteApprovalRule: _aio.UnaryUnaryMultiCallable[_approval_service_pb2.DeleteApprovalRuleRequest, _approval_service_pb2.DeleteApprovalRuleResponse]  # type: ignore[assignment]
     """Removes a rule. Calls it has decided stay decided.
@@ -155,7 +161,8 @@ class ApprovalServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Of any number of deciders one wins; an identical repeat of the winning decision is OK, another one is refused.
 
-        Errors: `SESSION_NOT_FOUND`, `APPROVAL_NOT_FOUND`, `APPROVAL_RESOLVED`, `ARGUMENTS_HASH_MISMATCH`.
+        Errors: `SESSION_NOT_FOUND`, `APPROVAL_NOT_FOUND`, `APPROVAL_RESOLVED`, `ARGUMENTS_HASH_MISMATCH`;
+        `INVALID_ARGUMENT` for a call that must not run, or a decision that cannot be remembered.
         """
 
     @_abc_1.abstractmethod
@@ -175,10 +182,12 @@ class ApprovalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _approval_service_pb2.CreateApprovalRuleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_approval_service_pb2.CreateApprovalRuleResponse, _abc.Awaitable[_approval_service_pb2.CreateApprovalRuleResponse]]:
-        """Adds a rule. Calls that already wait are not touched.
+        """Adds a rule. Calls that already wait go on waiting under the rules they were asked about under; but what a DENY
+        forbids by now cannot be approved any more.
 
-        Errors: `SESSION_NOT_FOUND`; `OPERATOR_ROLE_REQUIRED` for scope GLOBAL; `INVALID_ARGUMENT` for a pattern that is
-        not RE2, a `*` that is not at the end, or an ALLOW that names a tool which always asks.
+        Errors: `SESSION_NOT_FOUND`; `OPERATOR_ROLE_REQUIRED` for scope GLOBAL; `TOO_MANY_RULES`; `INVALID_ARGUMENT` for a
+        pattern that is not RE2, a `*` that is not at the end, or an ALLOW that matches a tool which always asks;
+        `APPROVAL_RULE_NOT_FOUND` for the repeat of a request whose rule was deleted meanwhile.
         """
 
     @_abc_1.abstractmethod

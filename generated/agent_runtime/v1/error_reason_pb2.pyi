@@ -151,6 +151,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """[INTERNAL] Anything else. The message is always the same; the details are in the server's log under the correlation
     id. Also the outcome of a turn that broke for such a reason.
     """
+    ERROR_REASON_TOO_MANY_RULES: _ErrorReason.ValueType  # 44
+    """[RESOURCE_EXHAUSTED] The session, the owner, or everybody together, has as many approval rules as the operator
+    allows (default 50 for a session, 100 for an owner). Metadata: `limit`. Way out: `DeleteApprovalRule`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused or a turn failed: the one thing about an error a program may branch on.
@@ -292,5 +296,9 @@ ERROR_REASON_WAIT_EXPIRED: ErrorReason.ValueType  # 42
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 43
 """[INTERNAL] Anything else. The message is always the same; the details are in the server's log under the correlation
 id. Also the outcome of a turn that broke for such a reason.
+"""
+ERROR_REASON_TOO_MANY_RULES: ErrorReason.ValueType  # 44
+"""[RESOURCE_EXHAUSTED] The session, the owner, or everybody together, has as many approval rules as the operator
+allows (default 50 for a session, 100 for an owner). Metadata: `limit`. Way out: `DeleteApprovalRule`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

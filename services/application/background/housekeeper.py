@@ -16,11 +16,14 @@ _TURNS_AT_ONCE = 20
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long things are kept, in seconds: deltas after their turn ended, request ids, ids of deleted sessions."""
+    """How long things are kept, in seconds: deltas after their turn ended, request ids, ids of deleted sessions, audit
+    records.
+    """
 
     deltas: float = 10 * 60
     requests: float = 24 * 60 * 60
     deleted_sessions: float = 30 * 24 * 60 * 60
+    audit_records: float = 365 * 24 * 60 * 60
 
 
 class Housekeeper:
@@ -47,3 +50,4 @@ class Housekeeper:
             compacted = await self._storage.compact(older_than=self._retention.deltas, limit=_TURNS_AT_ONCE)
         await self._storage.forget_requests(older_than=self._retention.requests)
         await self._storage.forget_deleted_sessions(older_than=self._retention.deleted_sessions)
+        await self._storage.forget_audit_records(older_than=self._retention.audit_records)

@@ -6,7 +6,8 @@ import asyncio
 import logging
 
 from services.application.ports import SessionStore, Waits
-from services.application.turns.outside_steps import expire_waits
+from services.application.turns.call_policy import CallPolicy
+from services.application.turns.outside_steps import EXPIRING, expire_waits
 from services.application.turns.running_turns import RunningTurns
 from services.application.turns.turn_limits import TurnLimits
 from services.domain.errors import RuntimeServiceError, SessionNotFoundError
@@ -23,11 +24,19 @@ class WaitExpiry:
     """
 
     def __init__(
-        self, waits: Waits, store: SessionStore, turns: RunningTurns, limits: TurnLimits, *, interval: float = 0.5
+        self,
+        waits: Waits,
+        store: SessionStore,
+        turns: RunningTurns,
+        policy: CallPolicy,
+        limits: TurnLimits,
+        *,
+        interval: float = 0.5,
     ) -> None:
         self._waits = waits
         self._store = store
         self._turns = turns
+        self._policy = policy
         self._limits = limits
         self._interval = interval
 
@@ -49,10 +58,12 @@ class WaitExpiry:
 
     async def _end(self, owner_id: str, session_id: str) -> None:
         def decide(change: SessionChange) -> None:
-            expire_waits(change, self._limits)
+            expire_waits(change, self._limits, self._policy)
 
         try:
-            committed = await self._store.change(owner_id, session_id, decide, correlation_id="wait-expiry")
+            committed = await self._store.change(
+                owner_id, session_id, decide, correlation_id="wait-expiry", lookup=EXPIRING
+            )
         except SessionNotFoundError:
             return
         except RuntimeServiceError:

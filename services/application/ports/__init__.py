@@ -12,6 +12,7 @@ from services.application.ports.log import EventLog, LogPage, LogWriter
 from services.application.ports.model import ModelClient
 from services.application.ports.outbox import Outbox, OutboxEntry
 from services.application.ports.reads import ReadModel
+from services.application.ports.rules import ApprovalRules
 from services.application.ports.store import Committed, Decision, IdempotencyKey, SessionStore
 from services.application.ports.tools import Patterns, SchemaValidator, ToolCatalog
 from services.application.ports.views import (
@@ -31,6 +32,7 @@ from services.application.ports.wake_ups import Growth, WakeUps, Watches
 __all__ = [
     "AgentCatalog",
     "AgentUsage",
+    "ApprovalRules",
     "ApprovalView",
     "Authenticator",
     "Claim",

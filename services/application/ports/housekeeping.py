@@ -19,3 +19,6 @@ class Housekeeping(Protocol):
 
     async def forget_deleted_sessions(self, *, older_than: float) -> int:
         """Removes what kept the ids of deleted sessions taken."""
+
+    async def forget_audit_records(self, *, older_than: float) -> int:
+        """Removes audit records, whether what they are about is still there or not."""

@@ -22,6 +22,7 @@ from services.domain.approval import Approval, ApprovalState
 from services.domain.input import Input
 from services.domain.message import Message
 from services.domain.message import Role as MessageRole
+from services.domain.policies.approval_rules import ApprovalRule, RuleScope
 from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
 from services.domain.turn import Turn, TurnState
@@ -110,6 +111,19 @@ class ReadModel(Protocol):
         after: PageKey | None,
     ) -> Page[ApprovalView]:
         """Oldest first, of one session or of all the owner's; no `states` mean all. Raises SessionNotFoundError."""
+
+    async def approval_rules(
+        self,
+        owner_id: str,
+        session_id: str | None,
+        *,
+        scopes: Sequence[RuleScope],
+        limit: int,
+        after: PageKey | None,
+    ) -> Page[ApprovalRule]:
+        """Oldest first: those that apply to one session, or all that the owner may see; without those of the
+        configuration. No `scopes` mean all. Raises SessionNotFoundError.
+        """
 
     async def input_progress(self, session_key: int, input_id: str) -> InputProgress:
         """What has become of an input that was accepted."""

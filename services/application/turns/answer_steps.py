@@ -16,11 +16,13 @@ from services.application.turns.turn_flow import end_turn, fail_turn
 from services.application.turns.turn_limits import TurnLimits
 from services.application.turns.turn_state import attempt_of, keep_partial_text, running_turn
 from services.domain.approval import Approval, Decision
+from services.domain.audit import AuditAction
 from services.domain.errors import ErrorReason
 from services.domain.ids import new_id
 from services.domain.message import Message, MessageToolCall, Role
 from services.domain.model_exchange import FinishReason, ModelAnswer, ModelError
 from services.domain.policies.approval_display import display_of
+from services.domain.policies.approval_rules import ApprovalRule
 from services.domain.policies.arguments import arguments_hash
 from services.domain.policies.tool_ordering import CallOutcome
 from services.domain.session_change import SessionChange
@@ -36,9 +38,6 @@ _IN_VAIN = (
     " or do something else"
 )
 _FILTERED = "the provider's content filter stopped the answer"
-
-POLICY_VERSION = "1"
-"""Part of what an approval is bound to: raised when the meaning of rules changes."""
 
 
 def take_answer(
@@ -138,6 +137,8 @@ def _take_calls(
         record = _record(change, turn, call, batch_id, position)
         turn, in_vain = with_call(turn, call.name, judgement.arguments)
         in_vain = in_vain and call.name != SWITCH_MODE  # hand-overs have a limit of their own, which ends the turn
+        if judgement.rule is not None and judgement.approval_reason is None:
+            _record_ruling(change, record, judgement, judgement.rule)
         if judgement.refusal is not None or in_vain:
             why = judgement.refusal or _IN_VAIN
             settle(change, record, f"not run: {why}", CallOutcome.FAILED, ToolResultSource.RUNTIME)
@@ -194,16 +195,39 @@ def _hold(change: SessionChange, record: ToolCall, judgement: Judgement, limits:
         tool_call_id=record.id,
         tool_name=record.name,
         arguments_json=record.arguments_json,
-        arguments_hash=arguments_hash(record.name, judgement.arguments, change.session.id, record.id, POLICY_VERSION),
+        arguments_hash=_hash_of(change, record, judgement),
         display=shown.text,
         has_hidden_characters=shown.has_hidden_characters,
         reason=judgement.approval_reason or "",
-        rule_id=judgement.approval_rule_id,
+        rule_id=judgement.rule.id if judgement.rule is not None else "",
         available_decisions=tuple(Decision),
         # Approvals are listed by time: those of one answer in the order they are asked for.
         create_time=change.now + timedelta(microseconds=len(change.approvals)),
         expire_time=None if wait is None else change.loaded.deadline_now + timedelta(seconds=wait),
+        can_remember=judgement.can_remember,
+        policy_version=judgement.policy_version,
     )
     change.tool_calls[record.id] = replace(record, state=ToolCallState.HELD)
     change.approvals[approval.id] = approval
     change.append(ApprovalRequested(approval), turn_id=record.turn_id)
+
+
+def _record_ruling(change: SessionChange, record: ToolCall, judgement: Judgement, rule: ApprovalRule) -> None:
+    """A rule decided and no person was asked: the audit says which."""
+    change.record(
+        AuditAction.CALL_ALLOW if judgement.refusal is None else AuditAction.CALL_DENY,
+        actor="",
+        target_id=record.id,
+        details={
+            "tool_name": record.name,
+            "turn_id": record.turn_id,
+            "agent": record.agent,
+            "arguments_hash": _hash_of(change, record, judgement),
+            "rule_id": rule.id,
+            "policy_version": judgement.policy_version,
+        },
+    )
+
+
+def _hash_of(change: SessionChange, record: ToolCall, judgement: Judgement) -> str:
+    return arguments_hash(record.name, judgement.arguments, change.session.id, record.id, judgement.policy_version)

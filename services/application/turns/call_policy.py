@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.application.ports import AgentCatalog, SchemaValidator, ToolCatalog
 from services.domain.agent import AgentDefinition, ClientToolAccess
+from services.domain.errors import AgentNotFoundError
 from services.domain.message import MessageToolCall
 from services.domain.policies.approval_rules import (
     ALWAYS_ASK,
@@ -17,24 +18,30 @@ from services.domain.policies.approval_rules import (
     Matches,
     decide,
     matches_nothing,
+    policy_version,
 )
 from services.domain.policies.arguments import ArgumentsError, parse_arguments
 from services.domain.policies.file_rules import path_arguments, refusal_of_path, refusal_of_write
 from services.domain.tool import SWITCH_MODE, ClientTool, Tool, ToolExecutor
+from services.domain.tool_call import ToolCall
 
 _NAMES_SHOWN = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What is to be thought of one call. With a `refusal`, in words for the model, it must not run; then nothing else
-    but `arguments` (as far as they could be read) means anything.
+    """What is to be thought of one call. With a `refusal`, in words for the model, it must not run; with an
+    `approval_reason` a person is asked first. `arguments` are what could be read of them.
+
+    `rule` is the explicit rule that decided, if one did, `policy_version` names all that were asked.
     """
 
     refusal: str | None = None
     arguments: Mapping[str, object] = field(default_factory=dict)
     approval_reason: str | None = None
-    approval_rule_id: str = ""
+    can_remember: bool = False
+    rule: ApprovalRule | None = None
+    policy_version: str = ""
 
 
 class CallPolicy:
@@ -63,8 +70,8 @@ class CallPolicy:
         brought = (tool for tool in client_tools if _may_use(agent, tool))
         return (*(tool for tool in built_in if tool is not None), *(as_tool(tool) for tool in brought))
 
-    def judge(self, call: MessageToolCall, agent: AgentDefinition, client_tools: Sequence[ClientTool]) -> Judgement:
-        """The judgement on one call that this agent made in a session with these client tools."""
+    def check(self, call: MessageToolCall, agent: AgentDefinition, client_tools: Sequence[ClientTool]) -> Judgement:
+        """Whether this agent may make this call at all, in a session with these client tools; no rule is asked yet."""
         offered = {tool.name: tool for tool in self.offered(agent, client_tools)}
         tool = offered.get(call.name)
         if tool is None:
@@ -78,29 +85,65 @@ class CallPolicy:
             or _refusal_of_paths(tool.name, arguments, agent)
             or self._refusal_of_mode(tool.name, arguments)
         )
-        if refusal is not None:
-            return Judgement(refusal, arguments)
-        return self._ruled(tool, arguments, client_tools)
+        return Judgement(refusal, arguments)
 
-    def refusal_of_edits(
-        self, call: MessageToolCall, agent_name: str, client_tools: Sequence[ClientTool]
+    def rule(
+        self,
+        calls: Sequence[MessageToolCall],
+        checked: Sequence[Judgement],
+        client_tools: Sequence[ClientTool],
+        rules: Sequence[ApprovalRule],
+    ) -> list[Judgement]:
+        """What the operator's rules and those of the session make of calls that were checked."""
+        applying = (*self._rules, *rules)
+        version = policy_version(applying)
+        return [
+            replace(self._ruled(call.name, each, client_tools, applying), policy_version=version)
+            for call, each in zip(calls, checked, strict=True)
+        ]
+
+    def refusal_now(
+        self,
+        call: ToolCall,
+        client_tools: Sequence[ClientTool],
+        rules: Sequence[ApprovalRule],
+        edited: str | None = None,
     ) -> str | None:
-        """Why a call must not run with arguments that a person wrote; None if it may. Raises AgentNotFoundError."""
-        return self.judge(call, self._agents.get(agent_name), client_tools).refusal
+        """Why a call that was asked about must not run any more; None if it may.
 
-    def _ruled(self, tool: Tool, arguments: Mapping[str, object], client_tools: Sequence[ClientTool]) -> Judgement:
+        As the model made it, only a rule that denies it can stop it; with arguments that a person wrote it is judged
+        anew, with the rights of the agent that made it.
+        """
+        made = MessageToolCall(call.id, call.name, call.arguments_json if edited is None else edited)
+        if edited is None:
+            checked = Judgement(None, parse_arguments(made.arguments_json))
+            # A client's tool that is gone since then is still what was asked about.
+            client_tools = (*client_tools, ClientTool(call.name, "", "", read_only=False))
+        else:
+            try:
+                checked = self.check(made, self._agents.get(call.agent), client_tools)
+            except AgentNotFoundError:
+                return "the agent that made the call is no longer defined"
+        [judged] = self.rule([made], [checked], client_tools, rules)
+        return judged.refusal
+
+    def _ruled(
+        self, tool: str, checked: Judgement, client_tools: Sequence[ClientTool], rules: Sequence[ApprovalRule]
+    ) -> Judgement:
+        if checked.refusal is not None:
+            return checked
         ruling = decide(
-            self._rules,
-            tool.name,
-            arguments,
+            rules,
+            tool,
+            checked.arguments,
             client_tools={each.name for each in client_tools},
             read_only_client_tools={each.name for each in client_tools if each.read_only},
             matches=self._matches,
         )
         if ruling.effect is ApprovalEffect.DENY:
-            return Judgement(_denied(ruling), arguments)
-        reason = _reason(tool.name, ruling) if ruling.effect is ApprovalEffect.ASK else None
-        return Judgement(None, arguments, reason, ruling.rule_id or "")
+            return replace(checked, refusal=_denied(ruling), rule=ruling.rule)
+        reason = _reason(tool, ruling) if ruling.effect is ApprovalEffect.ASK else None
+        return replace(checked, approval_reason=reason, can_remember=ruling.remember_allowed, rule=ruling.rule)
 
     def _refusal_of_mode(self, tool: str, arguments: Mapping[str, object]) -> str | None:
         """Why a hand-over cannot happen: nobody of that name, or one who answers nobody."""

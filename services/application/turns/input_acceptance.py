@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from services.application.ports import AgentCatalog, IdempotencyKey, Principal, SessionStore
 from services.application.turns.call_policy import CallPolicy
 from services.application.turns.inputs.accept import accept, lookup_for
 from services.application.turns.inputs.accepted_input import AcceptedInput, Sender
+from services.application.turns.outside_steps import EXPIRING, expire_waits
 from services.application.turns.running_turns import RunningTurns
 from services.application.turns.turn_limits import TurnLimits
 from services.application.uninterrupted import uninterrupted
+from services.domain.errors import ApprovalNotFoundError, ApprovalOverdueError, ApprovalResolvedError
 from services.domain.input import Disposition, InputContent, UserMessage
 from services.domain.session_change import SessionChange
 
@@ -57,6 +60,12 @@ class InputAcceptance:
             change.outcome = remembered(change.session.key, accepted)
 
         async def commit_and_run() -> tuple[int, AcceptedInput, bool]:
+            try:
+                return await commit()
+            except ApprovalOverdueError as error:
+                raise await self._over(principal.owner_id, session_id, error) from None
+
+        async def commit() -> tuple[int, AcceptedInput, bool]:
             committed = await self._store.change(
                 principal.owner_id,
                 session_id,
@@ -70,6 +79,23 @@ class InputAcceptance:
             return session_key, accepted, committed.repeated or not committed.events
 
         return await uninterrupted(commit_and_run())
+
+    async def _over(self, owner_id: str, session_id: str, error: ApprovalOverdueError) -> ApprovalResolvedError:
+        """Records now that an approval has run out, so that whoever came too late is told what became of it."""
+
+        def wait_expiry(change: SessionChange) -> None:
+            expire_waits(change, self._limits, self._policy)
+            approvals = {**change.loaded.known_approvals, **change.approvals}
+            if error.approval_id not in approvals:
+                raise ApprovalNotFoundError("no such approval in this session")
+            change.outcome = approvals[error.approval_id].state
+
+        lookup = replace(EXPIRING, approval_ids=(error.approval_id,))
+        committed = await self._store.change(
+            owner_id, session_id, wait_expiry, correlation_id="wait-expiry", lookup=lookup
+        )
+        self._turns.start_claimed(committed)
+        return ApprovalResolvedError("the approval is over", metadata={"outcome": committed.outcome})
 
 
 def remembered(session_key: int, accepted: AcceptedInput) -> str:

@@ -5,19 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 
 from services.application.turns.batch_order import go_on
+from services.application.turns.call_policy import CallPolicy
+from services.application.turns.releasing import is_what_was_shown, release
 from services.application.turns.settling import resolve, settle, settle_all
 from services.application.turns.turn_flow import end_turn, fail_turn
 from services.application.turns.turn_limits import TurnLimits
 from services.application.turns.turn_state import active_turn, attempt_of, keep_partial_text
-from services.domain.approval import ApprovalState
+from services.domain.approval import Approval, ApprovalState
 from services.domain.errors import ErrorReason
 from services.domain.ids import new_id
+from services.domain.policies.approval_rules import ALWAYS_ASK
 from services.domain.policies.tool_ordering import CallOutcome
-from services.domain.session_change import SessionChange
+from services.domain.session_change import Lookup, SessionChange
 from services.domain.session_events import AttemptRestarted, AttemptRestartReason, TurnCancelled
 from services.domain.tool_call import ToolResultSource
-from services.domain.turn import Attempt, CancelCause, TurnFailure, TurnResumeCause, TurnState
+from services.domain.turn import Attempt, CancelCause, Followup, Turn, TurnFailure, TurnResumeCause, TurnState
 
+EXPIRING = Lookup(client_tools=True, rules=True)
+"""What must be loaded with the session to end its waits."""
+
+_RELEASED = "[Nobody decided about this call in time; the operator's setting let it run.]"
 _NOBODY_DECIDED = "Nobody decided about this call in time; it did not run. That is no refusal by a person."
 
 
@@ -40,11 +47,11 @@ def fail_internally(change: SessionChange) -> None:
     fail_turn(change, turn, TurnFailure(ErrorReason.INTERNAL, "internal error", resumable=True))
 
 
-def expire_waits(change: SessionChange, limits: TurnLimits) -> None:
+def expire_waits(change: SessionChange, limits: TurnLimits, policy: CallPolicy) -> None:
     """Ends every wait of a paused turn that has run out, by the database's clock; stages nothing if none has.
 
-    An approval that nobody decided settles its call and the turn goes on; a result or an answer that never came ends
-    the turn without another model call.
+    An approval that nobody decided settles its call, or lets it run where the operator wants that, and the turn goes
+    on; a result or an answer that never came ends the turn without another model call.
     """
     turn, now = change.turn, change.loaded.deadline_now
     if turn is None or turn.wait is None or turn.wait.expire_time is None or turn.wait.expire_time > now:
@@ -57,13 +64,33 @@ def expire_waits(change: SessionChange, limits: TurnLimits) -> None:
         waited_for = "the result of a tool call" if late else "the answer to a question"
         fail_turn(change, turn, TurnFailure(ErrorReason.WAIT_EXPIRED, f"{waited_for} did not come in time"))
         return
-    calls = {call.id: call for call in change.batch}
     for approval in change.pending_approvals:
         if approval.expire_time is not None and approval.expire_time <= now:
-            resolve(change, approval, ApprovalState.EXPIRED)
-            call = calls[approval.tool_call_id]
-            settle(change, call, _NOBODY_DECIDED, CallOutcome.REJECTED, ToolResultSource.SETTLED)
+            turn, followup = _expire(change, turn, approval, followup, limits, policy)
     go_on(change, turn, limits, followup=followup, cause=TurnResumeCause.EXPIRY)
+
+
+def _expire(
+    change: SessionChange,
+    turn: Turn,
+    approval: Approval,
+    followup: Followup | None,
+    limits: TurnLimits,
+    policy: CallPolicy,
+) -> tuple[Turn, Followup | None]:
+    """Ends one approval that nobody decided; returns the turn, and the question that is open then."""
+    call = next(call for call in change.batch if call.id == approval.tool_call_id)
+    released = (
+        limits.release_expired
+        and approval.tool_name not in ALWAYS_ASK
+        and is_what_was_shown(change, approval, call)
+        and policy.refusal_now(call, change.loaded.client_tools, change.loaded.rules) is None
+    )
+    resolve(change, approval, ApprovalState.EXPIRED, released=released)
+    if released:
+        return release(change, turn, call, followup, limits, note=_RELEASED)
+    settle(change, call, _NOBODY_DECIDED, CallOutcome.REJECTED, ToolResultSource.SETTLED)
+    return turn, followup
 
 
 def recover_turn(change: SessionChange, *, unattended: bool = False) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from services.domain.approval import Approval, ApprovalState
+from services.domain.audit import AuditAction
 from services.domain.ids import new_id
 from services.domain.message import Message, Role
 from services.domain.policies.tool_ordering import CallOutcome
@@ -12,6 +13,12 @@ from services.domain.session_change import SessionChange
 from services.domain.session_events import ApprovalResolved, ToolResultRecorded
 from services.domain.tool_call import ToolCall, ToolCallState, ToolResultSource
 from services.domain.turn import Turn
+
+_ACTIONS = {
+    ApprovalState.EXPIRED: AuditAction.APPROVAL_EXPIRE,
+    ApprovalState.SUPERSEDED: AuditAction.APPROVAL_WITHDRAW,
+    ApprovalState.CANCELLED: AuditAction.APPROVAL_WITHDRAW,
+}
 
 
 def settle(change: SessionChange, call: ToolCall, content: str, outcome: CallOutcome, source: ToolResultSource) -> None:
@@ -41,8 +48,12 @@ def resolve(
     released: bool = False,
     decided_by: str = "",
     automatic: bool = True,
+    edited_hash: str = "",
 ) -> Approval:
-    """Ends a pending approval; returns it as staged, for the caller to add to."""
+    """Ends a pending approval, in log and audit; returns it as staged, for the caller to add to.
+
+    `edited_hash` is that of the arguments a person wrote instead.
+    """
     resolved = replace(
         approval,
         state=state,
@@ -56,7 +67,32 @@ def resolve(
         approval.id, approval.tool_call_id, approval.tool_name, state, released, decided_by, automatic, approval.rule_id
     )
     change.append(event, turn_id=approval.turn_id)
+    change.record(
+        _ACTIONS.get(state, AuditAction.APPROVAL_DECIDE),
+        actor=decided_by,
+        target_id=approval.id,
+        outcome=state,
+        details=_facts_of(approval)
+        | {
+            "edited_arguments_hash": edited_hash,
+            "released": str(released).lower(),
+            "automatic": str(automatic).lower(),
+        },
+    )
     return resolved
+
+
+def _facts_of(approval: Approval) -> dict[str, str]:
+    """What the audit says of an approval, whatever became of it."""
+    return {
+        "tool_name": approval.tool_name,
+        "tool_call_id": approval.tool_call_id,
+        "turn_id": approval.turn_id,
+        "agent": approval.agent,
+        "arguments_hash": approval.arguments_hash,
+        "rule_id": approval.rule_id,
+        "policy_version": approval.policy_version,
+    }
 
 
 def withdraw_approval(change: SessionChange, call: ToolCall, state: ApprovalState = ApprovalState.CANCELLED) -> None:

@@ -10,7 +10,8 @@ class TurnLimits:
     """Reaching one of the first four ends a turn BUDGET_EXHAUSTED; what it waits for too long ends as each wait says.
 
     Times are seconds; `running_time` counts only work, not waiting. `approval_wait` None keeps approvals waiting for
-    ever. `tool_result_bytes` is the largest result a client may send.
+    ever; with `release_expired` a call runs that nobody decided about in time, unless its tool always asks.
+    `tool_result_bytes` is the largest result a client may send.
     """
 
     model_calls: int = 50
@@ -19,5 +20,6 @@ class TurnLimits:
     running_time: float = 30 * 60
     tool_result_wait: float = 15 * 60
     approval_wait: float | None = 300
+    release_expired: bool = False
     followup_wait: float = 24 * 60 * 60
     tool_result_bytes: int = 1024 * 1024

@@ -128,12 +128,15 @@ class TurnRunner:
         except ModelError as error:
             failure, partial_text = error, "".join(said)
             return await self._commit(claim, turn, lambda change: take_model_failure(change, failure, partial_text))
-        judgements = [self._policy.judge(call, agent, client_tools) for call in answer.tool_calls]
+        calls = answer.tool_calls
+        checked = [self._policy.check(call, agent, client_tools) for call in calls]
         return await self._commit(
             claim,
             turn,
-            lambda change: take_answer(change, answer, judgements, self._limits),
-            Lookup(call_ids=tuple(call.id for call in answer.tool_calls if call.id)),
+            lambda change: take_answer(
+                change, answer, self._policy.rule(calls, checked, client_tools, change.loaded.rules), self._limits
+            ),
+            Lookup(call_ids=tuple(call.id for call in calls if call.id), rules=bool(calls)),
         )
 
     async def _route(self, claim: Claim, turn: Turn, router: AgentDefinition, history: list[Message]) -> Turn | None:

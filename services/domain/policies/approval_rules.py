@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import re
+import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,7 +72,7 @@ _DEFAULTS = {
     ),
 }
 _STRONGEST_FIRST = (ApprovalEffect.DENY, ApprovalEffect.ASK, ApprovalEffect.ALLOW)
-_TOOL = re.compile(r"[A-Za-z0-9_-]{0,64}\*?")
+_SEMANTICS = "1"  # raised when the same rules come to mean something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,30 +156,18 @@ def decide(
     return ApprovalRuling(default, None, default is ApprovalEffect.ASK and tool not in ALWAYS_ASK)
 
 
-def lint_rule(rule: ApprovalRule, *, may_match_every_tool: bool = False) -> list[str]:
-    """What is wrong with a rule as it was written, in words for whoever wrote it; empty if nothing is.
+def policy_version(rules: Sequence[ApprovalRule]) -> str:
+    """Names a set of rules: another one for other rules, in whatever order they were loaded.
 
-    Values that no enum knows are reported too, so a rule may be linted before its texts were checked.
+    What a decision was made under, so that nobody takes it for one under other rules.
     """
-    problems = []
-    if not _TOOL.fullmatch(rule.tool) or not rule.tool:
-        problems.append("tool must be the name of a tool, or the beginning of one with a single * at the end")
-    if rule.tool == "*" and not may_match_every_tool:
-        problems.append("the rule matches every tool; say so explicitly if that is meant")
-    if rule.tool in ALWAYS_ASK and rule.effect == ApprovalEffect.ALLOW and rule.origin != RuleOrigin.CONFIG:
-        problems.append(f"{rule.tool} always asks; only the operator's configuration can allow it")
-    for field, value, known in (
-        ("effect", rule.effect, ApprovalEffect),
-        ("scope", rule.scope, RuleScope),
-        ("origin", rule.origin, RuleOrigin),
-    ):
-        if value not in set(known):
-            problems.append(f"{field} must be one of {', '.join(known)}")
-    for condition in rule.conditions:
-        problem = _problem_of(condition)
-        if problem is not None:
-            problems.append(f"condition on {condition.argument!a}: {problem}")
-    return problems
+    described = sorted(_description(rule) for rule in rules)
+    return f"{_SEMANTICS}-{hashlib.sha256(canonical_json(described).encode()).hexdigest()[:16]}"
+
+
+def is_for_tool(rule: ApprovalRule, tool: str) -> bool:
+    """Whether the rule is about this tool, whatever its conditions."""
+    return tool.startswith(rule.tool[:-1]) if rule.tool.endswith("*") else tool == rule.tool
 
 
 def _counts(rule: ApprovalRule, tool: str) -> bool:
@@ -188,8 +175,14 @@ def _counts(rule: ApprovalRule, tool: str) -> bool:
 
 
 def _fits(rule: ApprovalRule, tool: str, arguments: Mapping[str, object], matches: Matches) -> bool:
-    is_for_tool = tool.startswith(rule.tool[:-1]) if rule.tool.endswith("*") else tool == rule.tool
-    return is_for_tool and all(_holds(condition, arguments, matches) for condition in rule.conditions)
+    return is_for_tool(rule, tool) and all(_holds(condition, arguments, matches) for condition in rule.conditions)
+
+
+def _description(rule: ApprovalRule) -> str:
+    if rule.origin is not RuleOrigin.CONFIG:
+        return rule.id  # never changed, and no other rule ever has it
+    conditions = [[condition.argument, condition.op, condition.value] for condition in rule.conditions]
+    return canonical_json([rule.id, rule.tool, rule.effect, conditions])
 
 
 def _default(tool: str, is_read_only: bool) -> ApprovalEffect:
@@ -208,9 +201,9 @@ def _holds(condition: Condition, arguments: Mapping[str, object], matches: Match
         case ConditionOperator.EQ:
             return _same(actual, expected)
         case ConditionOperator.GT:
-            return _is_number(actual) and _is_number(expected) and actual > expected
+            return is_number(actual) and is_number(expected) and actual > expected
         case ConditionOperator.LT:
-            return _is_number(actual) and _is_number(expected) and actual < expected
+            return is_number(actual) and is_number(expected) and actual < expected
         case ConditionOperator.CONTAINS:
             if isinstance(actual, str):
                 return isinstance(expected, str) and expected in actual
@@ -230,26 +223,6 @@ def _same(one: object, other: object) -> bool:
     return one == other
 
 
-def _is_number(value: object) -> TypeGuard[int | float]:
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a JSON value is a number; unlike in Python, `true` is none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _problem_of(condition: Condition) -> str | None:
-    if not all(condition.argument.split(".")):
-        return "the argument must be a name, or names joined by dots"
-    value = condition.value
-    match condition.op:
-        case ConditionOperator.GT | ConditionOperator.LT:
-            if not _is_number(value) or (isinstance(value, float) and not math.isfinite(value)):
-                return "the value must be a number"
-        case ConditionOperator.CONTAINS | ConditionOperator.MATCHES:
-            if not isinstance(value, str) or not value:
-                return "the value must be a text that is not empty"
-        case ConditionOperator.EQ:
-            try:
-                canonical_json(value)
-            except (TypeError, ValueError, RecursionError):
-                return "the value must be a JSON value"
-        case _:
-            return f"the operator must be one of {', '.join(ConditionOperator)}"
-    return None

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from services.infrastructure.persistence.database import Database
 from services.infrastructure.persistence.database_clock import database_seconds
-from services.infrastructure.persistence.tables import idempotency, session_events, sessions, turns
+from services.infrastructure.persistence.tables import audit_records, idempotency, session_events, sessions, turns
 
 _DELTAS = ("text_delta", "reasoning_delta")
 _ROWS_AT_ONCE = 1_000
@@ -75,6 +75,21 @@ class SqlHousekeeping:
             for key in keys:  # its head and its last events go with it
                 connection.execute(delete(sessions).where(sessions.c.session_key == key))
             return len(keys)
+
+        return await self._database.write(unit, repeatable=True)
+
+    async def forget_audit_records(self, *, older_than: float) -> int:
+        def unit(connection: Connection) -> int:
+            old = (
+                select(audit_records.c.audit_id)
+                .where(audit_records.c.create_time < _before(connection, older_than))
+                .order_by(audit_records.c.create_time)
+                .limit(_ROWS_AT_ONCE)
+            )
+            ids = connection.scalars(old).all()
+            if ids:
+                connection.execute(delete(audit_records).where(audit_records.c.audit_id.in_(ids)))
+            return len(ids)
 
         return await self._database.write(unit, repeatable=True)
 

@@ -24,6 +24,10 @@ _REMEMBERED = Query(
 )
 
 
+class LostRaceError(Exception):
+    """Another copy of the same request was committed while this one ran; nothing was written."""
+
+
 def recall(connection: Connection, key: IdempotencyKey) -> str | None:
     """The outcome remembered under the key, or None. Raises RequestIdReusedError when the body was another."""
     row = _REMEMBERED.first(connection, owner=key.owner_id, rpc=key.rpc, request=key.request_id)
@@ -34,8 +38,11 @@ def recall(connection: Connection, key: IdempotencyKey) -> str | None:
     return str(row.outcome)
 
 
-def remember(connection: Connection, key: IdempotencyKey, session_key: int, outcome: str, now: datetime) -> bool:
-    """Remembers the outcome; False when the key is taken, after waiting for the transaction that is taking it."""
+def remember(connection: Connection, key: IdempotencyKey, session_key: int | None, outcome: str, now: datetime) -> bool:
+    """Remembers the outcome, at most as long as the session, if it is about one.
+
+    False when the key is taken, after waiting for the transaction that is taking it.
+    """
     insert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
     statement = (
         insert(idempotency)

@@ -22,6 +22,7 @@ from services.domain.agent_context import AgentSwitch
 from services.domain.approval import Approval, ApprovalState
 from services.domain.input import Input
 from services.domain.message import Message, Role
+from services.domain.policies.approval_rules import ApprovalRule, RuleScope
 from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
 from services.domain.turn import Turn, TurnState
@@ -29,6 +30,7 @@ from services.infrastructure.persistence import (
     agent_reads,
     approval_reads,
     message_reads,
+    rule_reads,
     session_reads,
     snapshot_reads,
     turn_reads,
@@ -126,6 +128,19 @@ class SqlReadModel:
     ) -> Page[ApprovalView]:
         return await self._database.read(
             lambda c: approval_reads.read_approvals(c, owner_id, session_id, states=states, limit=limit, after=after)
+        )
+
+    async def approval_rules(
+        self,
+        owner_id: str,
+        session_id: str | None,
+        *,
+        scopes: Sequence[RuleScope],
+        limit: int,
+        after: PageKey | None,
+    ) -> Page[ApprovalRule]:
+        return await self._database.read(
+            lambda c: rule_reads.read_rules(c, owner_id, session_id, scopes=scopes, limit=limit, after=after)
         )
 
     async def input_progress(self, session_key: int, input_id: str) -> InputProgress:

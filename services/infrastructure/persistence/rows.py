@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,17 @@ from sqlalchemy import Row
 from services.domain.agent_context import AgentContext, AgentSwitch, SwitchSource
 from services.domain.agent_work import AgentWork
 from services.domain.approval import Approval
+from services.domain.audit import AuditRecord
 from services.domain.message import Message
+from services.domain.policies.approval_rules import (
+    ApprovalEffect,
+    ApprovalRule,
+    Condition,
+    ConditionOperator,
+    RuleOrigin,
+    RuleScope,
+)
+from services.domain.policies.arguments import canonical_json
 from services.domain.session import Session, SessionState
 from services.domain.session_events import NewEvent, SessionEvent
 from services.domain.tool import ClientTool
@@ -101,6 +112,58 @@ def approval_values(session_key: int, approval: Approval) -> Values:
         "state": approval.state,
         "create_time": approval.create_time,
         "body": codec.encode(approval),
+    }
+
+
+def rule_values(owner_id: str, session_key: int | None, rule: ApprovalRule) -> Values:
+    """`owner_id` is empty for a rule of everybody, `session_key` None for one of no session alone."""
+    conditions = [[each.argument, each.op, each.value] for each in rule.conditions]
+    return {
+        "rule_id": rule.id,
+        "owner_id": owner_id,
+        "session_key": session_key,
+        "session_id": rule.session_id,
+        "scope": rule.scope,
+        "tool": rule.tool,
+        "conditions": canonical_json(conditions),  # exact, whatever numbers are in it
+        "effect": rule.effect,
+        "priority": rule.priority,
+        "description": rule.description,
+        "origin": rule.origin,
+        "created_by": rule.created_by,
+        "create_time": rule.create_time,
+    }
+
+
+def rule_from(row: Row[Any]) -> ApprovalRule:
+    conditions = json.loads(row.conditions)
+    return ApprovalRule(
+        id=row.rule_id,
+        tool=row.tool,
+        effect=ApprovalEffect(row.effect),
+        scope=RuleScope(row.scope),
+        origin=RuleOrigin(row.origin),
+        conditions=tuple(Condition(argument, ConditionOperator(op), value) for argument, op, value in conditions),
+        priority=row.priority,
+        description=row.description,
+        session_id=row.session_id,
+        created_by=row.created_by,
+        create_time=row.create_time,
+    )
+
+
+def audit_values(record: AuditRecord) -> Values:
+    return {
+        "audit_id": record.id,
+        "create_time": record.create_time,
+        "actor": record.actor,
+        "owner_id": record.owner_id,
+        "session_id": record.session_id,
+        "action": record.action,
+        "target_id": record.target_id,
+        "outcome": record.outcome,
+        "details": codec.encode(dict(record.details)),
+        "correlation_id": record.correlation_id,
     }
 
 

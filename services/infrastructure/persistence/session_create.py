@@ -13,7 +13,7 @@ from services.domain.errors import SessionAlreadyExistsError, SessionNotFoundErr
 from services.domain.ids import new_id
 from services.domain.session import Session
 from services.domain.tool import ClientTool
-from services.infrastructure.persistence.idempotency import recall, remember
+from services.infrastructure.persistence.idempotency import LostRaceError, recall, remember
 from services.infrastructure.persistence.log_rows import fact_values
 from services.infrastructure.persistence.rows import Values, client_tools_values, context_values, session_values
 from services.infrastructure.persistence.session_reads import read_session
@@ -21,10 +21,6 @@ from services.infrastructure.persistence.statement_batch import StatementBatch
 from services.infrastructure.persistence.tables import agent_contexts, client_tools, outbox, session_heads, sessions
 
 _CREATED, _EXISTING = "created:", "existing:"
-
-
-class LostRaceError(Exception):
-    """Another copy of the same request was committed while this one ran; nothing was written."""
 
 
 def create(

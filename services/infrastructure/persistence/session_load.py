@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    false,
     func,
     null,
     select,
@@ -36,6 +37,7 @@ from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
 from services.domain.turn import Turn, TurnState
 from services.infrastructure.persistence import codec
+from services.infrastructure.persistence.applying_rules import has_rules, rules_of
 from services.infrastructure.persistence.database_clock import database_seconds
 from services.infrastructure.persistence.json_texts import texts_of
 from services.infrastructure.persistence.query import Query, is_one_of, with_commas
@@ -91,7 +93,9 @@ def lock(
 
     None instead of a session that was deleted. Raises SessionNotFoundError for one that never was.
     """
-    query = _session(bool(lookup.call_ids), bool(lookup.approval_ids), lookup.client_tools, lookup.last_turn)
+    query = _session(
+        bool(lookup.call_ids), bool(lookup.approval_ids), lookup.client_tools, lookup.last_turn, lookup.rules
+    )
     parameters = {
         "owner": owner_id,
         "session": session_id,
@@ -139,13 +143,14 @@ def _aggregate(connection: Connection, head: Head, row: Any, lookup: Lookup) -> 
         known_calls={call.id: call for call in _all(row.known_calls, ToolCall)},
         known_approvals={approval.id: approval for approval in _all(row.known_approvals, Approval)},
         client_tools=client_tools_from(row.client_tools) if row.client_tools is not None else (),
+        rules=rules_of(connection, row.owner_id, head.session_key) if row.has_rules else (),
         last_turn=codec.decode(row.last_turn, Turn) if row.last_turn is not None else None,
         pending_inputs=_in_order(_all(row.pending_inputs, Input)),
     )
 
 
 @cache
-def _session(call_ids: bool, approval_ids: bool, client_tools_too: bool, last_turn: bool) -> Query:
+def _session(call_ids: bool, approval_ids: bool, client_tools_too: bool, last_turn: bool, rules: bool) -> Query:
     """All of a session, its head locked; these say what is looked up beside what every change sees."""
     earlier, newest_turn = tool_calls.alias(), turns.alias()
     newest_number = select(func.max(earlier.c.number)).where(_is_its(earlier)).correlate(session_heads)
@@ -177,6 +182,7 @@ def _session(call_ids: bool, approval_ids: bool, client_tools_too: bool, last_tu
             (known_approvals if approval_ids else null()).label("known_approvals"),
             (its_tools if client_tools_too else null()).label("client_tools"),
             (its_last_turn if last_turn else null()).label("last_turn"),
+            (has_rules() if rules else false()).label("has_rules"),
         )
         .select_from(session_heads)
         .join(sessions, sessions.c.session_key == session_heads.c.session_key)

@@ -27,11 +27,11 @@ from services.domain.session_events import SessionEvent
 from services.domain.tool import ClientTool
 from services.infrastructure.persistence.database import Database
 from services.infrastructure.persistence.event_log import read_log
-from services.infrastructure.persistence.idempotency import recall, remember
+from services.infrastructure.persistence.idempotency import LostRaceError, recall, remember
 from services.infrastructure.persistence.log_writer import GroupLogWriter
 from services.infrastructure.persistence.queues import Queues
 from services.infrastructure.persistence.rows import event_from
-from services.infrastructure.persistence.session_create import LostRaceError, create
+from services.infrastructure.persistence.session_create import create
 from services.infrastructure.persistence.session_fork import fork
 from services.infrastructure.persistence.session_load import Head, lock
 from services.infrastructure.persistence.session_write import write

@@ -15,9 +15,11 @@ from services.infrastructure.persistence.log_rows import add_events
 from services.infrastructure.persistence.rows import (
     Values,
     approval_values,
+    audit_values,
     client_tools_values,
     context_values,
     message_values,
+    rule_values,
     session_values,
     share_values,
     switch_values,
@@ -29,7 +31,9 @@ from services.infrastructure.persistence.statement_batch import StatementBatch
 from services.infrastructure.persistence.tables import (
     agent_contexts,
     agent_switches,
+    approval_rules,
     approvals,
+    audit_records,
     client_tools,
     idempotency,
     inputs,
@@ -52,6 +56,7 @@ _EVERYTHING = (
     agent_switches,
     agent_contexts,
     client_tools,
+    approval_rules,
     session_watches,
     idempotency,
 )
@@ -78,6 +83,7 @@ def write(
         events=change.events,
         writer=(head.epoch, head.flushed + 1) if is_step else None,
     )
+    batch.insert(audit_records, [audit_values(record) for record in change.audit])
     if change.removal is Removal.SESSION:
         batch.update(sessions, [_tombstone_values(head, change)])
     else:
@@ -123,6 +129,8 @@ def _add_state(batch: StatementBatch, head: Head, change: SessionChange) -> None
     batch.insert(agent_switches, [switch_values(head.session_key, switch) for switch in change.switches])
     if change.client_tools is not None:
         batch.update(client_tools, [{"session_key": head.session_key} | client_tools_values(change.client_tools)])
+    owner_id = change.session.owner_id
+    batch.insert(approval_rules, [rule_values(owner_id, head.session_key, rule) for rule in change.rules])
     _add_inputs(batch, head, change)
 
 

@@ -1,7 +1,7 @@
 """The schema, once for both databases; migrations/ brings a database to it.
 
-Every table hangs on `session_key`, the surrogate of (owner_id, session_id), so nothing can be reached without the
-owner.
+Every table of a session hangs on `session_key`, the surrogate of (owner_id, session_id), so nothing can be reached
+without the owner.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ metadata = MetaData(
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
 
-def _session_key() -> Column[int]:
-    return Column("session_key", RowId, ForeignKey("sessions.session_key", ondelete="CASCADE"), nullable=False)
+def _session_key(*, nullable: bool = False) -> Column[int]:
+    return Column("session_key", RowId, ForeignKey("sessions.session_key", ondelete="CASCADE"), nullable=nullable)
 
 
 def _only_session_key() -> Column[int]:
@@ -238,6 +238,27 @@ approvals = Table(
     _partial_index("ix_approvals_pending", "session_key", "create_time", where="state = 'PENDING'"),
 )
 
+# Rules beside those of the configuration. Those of a session go with it; those of everybody have the owner "".
+approval_rules = Table(
+    "approval_rules",
+    metadata,
+    Column("rule_id", String(64), primary_key=True),
+    Column("owner_id", String(128), nullable=False),
+    _session_key(nullable=True),
+    Column("session_id", String(64), nullable=False),
+    Column("scope", String(16), nullable=False),
+    Column("tool", String(128), nullable=False),
+    Column("conditions", Text, nullable=False),
+    Column("effect", String(16), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("created_by", String(128), nullable=False),
+    Column("create_time", UTCDateTime, nullable=False),
+    Index("ix_approval_rules_owner_id_session_key", "owner_id", "session_key"),
+    Index("ix_approval_rules_session_key", "session_key"),
+)
+
 inputs = Table(
     "inputs",
     metadata,
@@ -262,7 +283,7 @@ idempotency = Table(
     Column("rpc", String(64), nullable=False),
     Column("request_id", String(128), nullable=False),
     Column("fingerprint", LargeBinary(32), nullable=False),
-    _session_key(),
+    _session_key(nullable=True),  # null: the request was about no session
     Column("outcome", Text, nullable=False),
     Column("create_time", UTCDateTime, nullable=False),
     PrimaryKeyConstraint("owner_id", "rpc", "request_id"),
@@ -290,6 +311,24 @@ outbox = Table(
     Column("version", Integer, nullable=False),
     Column("fact", Text, nullable=False),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
+)
+
+# Who did what. No foreign key and no content: a record outlives the session it is about.
+audit_records = Table(
+    "audit_records",
+    metadata,
+    Column("audit_id", String(64), primary_key=True),
+    Column("create_time", UTCDateTime, nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("owner_id", String(128), nullable=False),
+    Column("session_id", String(64), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("target_id", String(128), nullable=False),
+    Column("outcome", String(64), nullable=False),
+    Column("details", Text, nullable=False),
+    Column("correlation_id", String(64), nullable=False),
+    Index("ix_audit_records_create_time", "create_time", "audit_id"),
+    Index("ix_audit_records_owner_id", "owner_id", "session_id", "create_time"),
 )
 
 # Secrets the replicas share and nobody configures, made at the first start: what page tokens are signed with.

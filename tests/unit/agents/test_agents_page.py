@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from server.rule_settings import RuleSettings
-from services.domain.policies.approval_rules import ApprovalEffect, ConditionOperator, decide, lint_rule
+from services.domain.policies.approval_rules import ApprovalEffect, ConditionOperator, decide
 from services.domain.policies.file_rules import FileRules, WriteAccess, refusal_of_write
+from services.domain.policies.rule_linting import lint_rule
 from services.domain.tool import Tool, ToolExecutor
 from services.infrastructure.agents import definition_files
 from services.infrastructure.agents.definition_files import FileAgentCatalog

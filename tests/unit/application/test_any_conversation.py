@@ -16,6 +16,7 @@ from services.application.turns.turn_flow import INPUT_ID
 from services.domain.approval import ApprovalState
 from services.domain.input import Disposition, InputState, in_turn
 from services.domain.message import Role
+from services.domain.policies.approval_rules import ALWAYS_ASK, ApprovalEffect, RuleOrigin
 from services.domain.policies.arguments import arguments_hash, parse_arguments
 from services.domain.session_events import (
     TERMINAL,
@@ -82,6 +83,7 @@ def calls_are_ordered_once_if_ever_and_only_when_they_may_run(talk: Conversation
     released: set[str] = set()
     ordered: Counter[str] = Counter()
     results: Counter[str] = Counter()
+    allowed = {rule.tool for rule in talk.memory.rules if rule.effect is ApprovalEffect.ALLOW}
     decided: Counter[str] = Counter()
     for payload in talk.memory.log:
         match payload:
@@ -94,7 +96,7 @@ def calls_are_ordered_once_if_ever_and_only_when_they_may_run(talk: Conversation
             case ToolCallsRequested(_, requested):
                 for each in requested:
                     ordered[each.id] += 1
-                    assert each.id in released or not _asks(each), "ordered before a person released it"
+                    assert each.id in released or each.name in allowed or not _asks(each), "ordered unasked"
                     assert each.id in released or each.id not in held
                     assert each.id not in results, "ordered after its end"
                     assert each.name not in (SWITCH_MODE, ATTEMPT_COMPLETION, ASK_FOLLOWUP_QUESTION)
@@ -129,14 +131,29 @@ def what_runs_is_what_was_approved(talk: Conversation) -> None:
     for approval in talk.memory.approvals.values():
         record = talk.memory.calls[approval.tool_call_id]
         shown = parse_arguments(approval.arguments_json)
-        bound = arguments_hash(approval.tool_name, shown, talk.memory.session.id, record.id, "1")
+        bound = arguments_hash(approval.tool_name, shown, talk.memory.session.id, record.id, approval.policy_version)
         assert approval.arguments_hash == bound
         if approval.state is ApprovalState.APPROVED_WITH_EDITS:
             assert record.arguments_json == approval.edited_arguments_json
             assert record.original_arguments_json == approval.arguments_json
         else:
             assert record.arguments_json == approval.arguments_json
-        assert approval.released == (approval.state in (ApprovalState.APPROVED, ApprovalState.APPROVED_WITH_EDITS))
+        by_time = approval.state is ApprovalState.EXPIRED and talk.limits.release_expired
+        if not (by_time and approval.tool_name not in ALWAYS_ASK):
+            by_person = approval.state in (ApprovalState.APPROVED, ApprovalState.APPROVED_WITH_EDITS)
+            assert approval.released == by_person
+
+
+def every_decision_is_in_the_audit(talk: Conversation) -> None:
+    audited = Counter(each.target_id for each in talk.memory.audit if each.action.startswith("approval."))
+    for approval in talk.memory.approvals.values():
+        assert audited[approval.id] == (approval.state is not ApprovalState.PENDING)
+    assert not audited or max(audited.values()) == 1
+    for rule in talk.memory.rules:
+        assert rule.origin is RuleOrigin.REMEMBERED
+        assert rule.tool not in ALWAYS_ASK
+    remembered = [(rule.tool, rule.effect) for rule in talk.memory.rules]
+    assert len(remembered) == len(set(remembered)), "the same decision is remembered once"
 
 
 def nothing_forbidden_is_ever_ordered_or_asked_about(talk: Conversation) -> None:
@@ -232,6 +249,7 @@ PROMISES = (
     calls_are_ordered_once_if_ever_and_only_when_they_may_run,
     nothing_is_ordered_before_what_it_builds_on,
     what_runs_is_what_was_approved,
+    every_decision_is_in_the_audit,
     nothing_forbidden_is_ever_ordered_or_asked_about,
     nothing_is_given_up_without_a_reason,
     nothing_goes_beyond_a_limit,

@@ -15,6 +15,7 @@ from services.domain.policies.tool_ordering import CallOutcome
 from services.domain.session_change import HeadMove
 from services.domain.session_events import ApprovalResolved, TurnFailed, TurnResumed
 from services.domain.turn import TurnResumeCause, TurnState
+from tests.support.catalogs import a_policy
 from tests.support.changes import kinds, payloads
 from tests.support.conversation import Conversation, command, done, question, read, result, write
 from tests.unit.application.engine import Engine, settled
@@ -168,7 +169,9 @@ class TestNothing:
 def test_what_goes_on_bears_the_correlation_id_of_its_turn() -> None:
     talk = asked(write("c1"))
     talk.memory.advance(300)
-    change = talk.memory.change(lambda change: expire_waits(change, talk.limits), correlation_id="wait-expiry")
+    change = talk.memory.change(
+        lambda change: expire_waits(change, talk.limits, talk.policy), correlation_id="wait-expiry"
+    )
     assert {event.correlation_id for event in change.events} == {"corr-1"}
 
 
@@ -194,7 +197,7 @@ class TestTheOneWhoLooks:
         engine = Engine()
         talk = self.a_session_that_waits(engine)
         talk.memory.advance(300)
-        looking = WaitExpiry(DueSessions("s1"), engine.store, engine.turns, LIMITS)
+        looking = WaitExpiry(DueSessions("s1"), engine.store, engine.turns, a_policy(), LIMITS)
         assert await looking.end_due() == 1
         await settled()
         assert list(engine.runner.running) == ["s1"]
@@ -205,7 +208,7 @@ class TestTheOneWhoLooks:
         talk = self.a_session_that_waits(engine)
         talk.memory.advance(300)
         for _ in range(3):
-            await WaitExpiry(DueSessions("s1"), engine.store, engine.turns, LIMITS).end_due()
+            await WaitExpiry(DueSessions("s1"), engine.store, engine.turns, a_policy(), LIMITS).end_due()
         assert [type(p) for p in talk.memory.log].count(ApprovalResolved) == 1
         await engine.turns.stop_all()
 
@@ -214,7 +217,10 @@ class TestTheOneWhoLooks:
         decided, due = self.a_session_that_waits(engine, "s1"), self.a_session_that_waits(engine, "s3")
         decided.approve("c1")
         due.memory.advance(300)
-        assert await WaitExpiry(DueSessions("s1", "s2", "s3"), engine.store, engine.turns, LIMITS).end_due() == 3
+        assert (
+            await WaitExpiry(DueSessions("s1", "s2", "s3"), engine.store, engine.turns, a_policy(), LIMITS).end_due()
+            == 3
+        )
         assert decided.orders == [["c1"]]
         assert due.approval("c1").state is ApprovalState.EXPIRED
         await engine.turns.stop_all()
@@ -223,7 +229,7 @@ class TestTheOneWhoLooks:
         engine = Engine()
         talk = self.a_session_that_waits(engine)
         talk.memory.advance(300)
-        looking = WaitExpiry(DueSessions("s1"), engine.store, engine.turns, LIMITS)
+        looking = WaitExpiry(DueSessions("s1"), engine.store, engine.turns, a_policy(), LIMITS)
         engine.store.away = True
         with pytest.raises(DatabaseUnavailableError):
             await looking.end_due()

@@ -13,6 +13,7 @@ from agent_runtime.v1 import (
     agent_pb2,
     answer_event_pb2,
     approval_pb2,
+    approval_rule_pb2,
     error_reason_pb2,
     message_pb2,
     session_pb2,
@@ -26,6 +27,7 @@ from server.converters import (
     agent,
     agent_context,
     approval,
+    approval_rule,
     error_reason,
     event,
     message,
@@ -45,6 +47,7 @@ from services.domain.errors import ErrorReason
 from services.domain.input import Disposition
 from services.domain.message import Role
 from services.domain.model_exchange import FinishReason
+from services.domain.policies.approval_rules import ApprovalEffect, ConditionOperator, RuleOrigin, RuleScope
 from services.domain.policies.file_rules import WriteAccess
 from services.domain.session import SessionState
 from services.domain.session_events import AttemptRestartReason, ExecutionMode
@@ -54,6 +57,10 @@ from services.domain.turn import CancelCause, TurnResumeCause, TurnStartCause, T
 
 TABLES: list[tuple[Mapping[Any, int], type[StrEnum], Any]] = [
     (session.SESSION_STATES, SessionState, session_pb2.SessionState),
+    (approval_rule.EFFECTS, ApprovalEffect, approval_rule_pb2.ApprovalEffect),
+    (approval_rule.SCOPES, RuleScope, approval_rule_pb2.ApprovalRuleScope),
+    (approval_rule.ORIGINS, RuleOrigin, approval_rule_pb2.ApprovalRuleOrigin),
+    (approval_rule.OPERATORS, ConditionOperator, approval_rule_pb2.ArgumentOperator),
     (message.ROLES, Role, message_pb2.MessageRole),
     (turn.TURN_STATES, TurnState, turn_pb2.TurnState),
     (turn.WAIT_REASONS, WaitingFor, turn_pb2.WaitReason),

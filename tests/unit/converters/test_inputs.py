@@ -9,6 +9,7 @@ from agent_runtime.v1.approval_pb2 import (
     DECISION_APPROVE_WITH_EDITS,
     DECISION_REJECT,
     REMEMBER_NONE,
+    REMEMBER_SESSION,
 )
 from agent_runtime.v1.input_pb2 import ApprovalDecision as WireDecision
 from agent_runtime.v1.input_pb2 import FollowupAnswer as WireAnswer
@@ -144,6 +145,10 @@ def test_an_operator_may_set_another_size_of_what_people_write() -> None:
         (decided(arguments_hash="h" * 129), ["approval_decision.arguments_hash"]),
         (decided(decision=99), ["approval_decision.decision"]),
         (decided(remember=99), ["approval_decision.remember"]),
+        (
+            decided(decision=DECISION_APPROVE_WITH_EDITS, edited_arguments_json="{}", remember=REMEMBER_SESSION),
+            ["approval_decision.remember"],
+        ),
         (decided(feedback="x" * 4001), ["approval_decision.feedback"]),
         (decided(feedback="\x00"), ["approval_decision.feedback"]),
         (decided(edited_arguments_json="{}"), ["approval_decision.edited_arguments_json"]),

@@ -9,13 +9,12 @@ from google.protobuf.duration_pb2 import Duration
 
 from agent_runtime.v1 import approval_pb2, input_pb2, message_service_pb2
 from agent_runtime.v1 import session_service_pb2 as sessions
-from agent_runtime.v1.approval_service_pb2 import DecideApprovalRequest
 from agent_runtime.v1.input_pb2 import UserMessage
 from agent_runtime.v1.message_service_pb2 import SendMessageRequest
 from agent_runtime.v1.session_stream_pb2 import WatchSessionRequest
 from agent_runtime.v1.tool_pb2 import ClientTool, ClientToolSet
 from agent_runtime.v1.turn_pb2 import TURN_STATE_PAUSED, TURN_STATE_RUNNING, TurnLimits
-from server.converters import approval_requests, limits, message_requests, session_requests
+from server.converters import limits, message_requests, session_requests
 from server.converters.message_requests import SendMessageFields
 from services.domain.errors import NotImplementedYetError
 from services.domain.input import BusyPolicy, Resume
@@ -163,13 +162,6 @@ def test_a_policy_nobody_knows_is_refused() -> None:
 
 
 EAGER = ClientTool(name="look", description="looks", read_only=True, speculative=True)
-REMEMBERED = input_pb2.ApprovalDecision(
-    approval_id="a",
-    arguments_hash="h",
-    decision=approval_pb2.DECISION_APPROVE,
-    remember=approval_pb2.REMEMBER_SESSION,
-)
-
 LATER: list[tuple[str, Callable[[], object]]] = [
     ("user_message.workspace_revision", lambda: from_send_message(said(workspace_revision="1"))),
     (
@@ -181,14 +173,6 @@ LATER: list[tuple[str, Callable[[], object]]] = [
         lambda: session_requests.from_update_session(
             sessions.UpdateSessionRequest(session_id="s", client_tools=ClientToolSet(tools=[EAGER]))
         ),
-    ),
-    (
-        "REMEMBER_SESSION",
-        lambda: from_send_message(SendMessageRequest(session_id="s", approval_decision=REMEMBERED)),
-    ),
-    (
-        "REMEMBER_SESSION",
-        lambda: approval_requests.from_decide_approval(DecideApprovalRequest(session_id="s", decision=REMEMBERED)),
     ),
     (
         "tool_call_deltas",

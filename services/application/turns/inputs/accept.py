@@ -28,7 +28,7 @@ def lookup_for(content: InputContent) -> Lookup:
         case ToolResults(results):
             return Lookup(call_ids=tuple(result.tool_call_id for result in results))
         case ApprovalDecision(approval_id=approval_id):
-            return Lookup(approval_ids=(approval_id,), client_tools=True)
+            return Lookup(approval_ids=(approval_id,), client_tools=True, rules=True)
         case UserMessage(busy_policy=BusyPolicy.INTERRUPT):
             return Lookup(draft_text=True)
         case Resume():

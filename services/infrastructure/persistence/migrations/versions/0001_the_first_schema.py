@@ -15,12 +15,14 @@ branch_labels = None
 depends_on = None
 
 _TABLES = (
+    "audit_records",
     "outbox",
     "replicas",
     "sessions",
     "signing_keys",
     "agent_contexts",
     "agent_switches",
+    "approval_rules",
     "approvals",
     "client_tools",
     "idempotency",
@@ -36,6 +38,24 @@ _TABLES = (
 
 
 def upgrade() -> None:
+    op.create_table(
+        "audit_records",
+        sa.Column("audit_id", sa.String(length=64), nullable=False),
+        sa.Column("create_time", UTCDateTime(), nullable=False),
+        sa.Column("actor", sa.String(length=128), nullable=False),
+        sa.Column("owner_id", sa.String(length=128), nullable=False),
+        sa.Column("session_id", sa.String(length=64), nullable=False),
+        sa.Column("action", sa.String(length=64), nullable=False),
+        sa.Column("target_id", sa.String(length=128), nullable=False),
+        sa.Column("outcome", sa.String(length=64), nullable=False),
+        sa.Column("details", sa.Text(), nullable=False),
+        sa.Column("correlation_id", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("audit_id", name=op.f("pk_audit_records")),
+    )
+    op.create_index("ix_audit_records_create_time", "audit_records", ["create_time", "audit_id"], unique=False)
+    op.create_index(
+        "ix_audit_records_owner_id", "audit_records", ["owner_id", "session_id", "create_time"], unique=False
+    )
     op.create_table(
         "outbox",
         sa.Column("outbox_id", RowId, sa.Identity(always=False), nullable=False),
@@ -128,6 +148,30 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("session_key", "ordinal", name=op.f("pk_agent_switches")),
     )
     op.create_table(
+        "approval_rules",
+        sa.Column("rule_id", sa.String(length=64), nullable=False),
+        sa.Column("owner_id", sa.String(length=128), nullable=False),
+        sa.Column("session_key", RowId, nullable=True),
+        sa.Column("session_id", sa.String(length=64), nullable=False),
+        sa.Column("scope", sa.String(length=16), nullable=False),
+        sa.Column("tool", sa.String(length=128), nullable=False),
+        sa.Column("conditions", sa.Text(), nullable=False),
+        sa.Column("effect", sa.String(length=16), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("origin", sa.String(length=16), nullable=False),
+        sa.Column("created_by", sa.String(length=128), nullable=False),
+        sa.Column("create_time", UTCDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["session_key"], ["sessions.session_key"], name=op.f("fk_approval_rules_session_key"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("rule_id", name=op.f("pk_approval_rules")),
+    )
+    op.create_index(
+        "ix_approval_rules_owner_id_session_key", "approval_rules", ["owner_id", "session_key"], unique=False
+    )
+    op.create_index("ix_approval_rules_session_key", "approval_rules", ["session_key"], unique=False)
+    op.create_table(
         "approvals",
         sa.Column("session_key", RowId, nullable=False),
         sa.Column("approval_id", sa.String(length=64), nullable=False),
@@ -166,7 +210,7 @@ def upgrade() -> None:
         sa.Column("rpc", sa.String(length=64), nullable=False),
         sa.Column("request_id", sa.String(length=128), nullable=False),
         sa.Column("fingerprint", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("session_key", RowId, nullable=False),
+        sa.Column("session_key", RowId, nullable=True),
         sa.Column("outcome", sa.Text(), nullable=False),
         sa.Column("create_time", UTCDateTime(), nullable=False),
         sa.ForeignKeyConstraint(
