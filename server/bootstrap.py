@@ -28,6 +28,7 @@ from services.application.ports import Incarnation, Patterns, ToolCatalog
 from services.application.ports.circuits import Circuits
 from services.application.sessions.client_tool_checks import ClientToolChecks
 from services.application.turns.call_policy import CallPolicy
+from services.application.turns.context_planner import ContextPlanner, ContextWindows
 from services.application.turns.input_acceptance import InputAcceptance
 from services.application.turns.running_turns import RunningTurns
 from services.application.turns.turn_limits import TurnLimits
@@ -161,7 +162,9 @@ async def _engine(
         # A model that was never asked is a way to an answer, too: with it, not all are known to be away.
         circuits.of_route(settings.llm_proxy_url, name)
     model = OpenAiModelClient(_model_settings(settings), circuits)
-    turns = RunningTurns(TurnRunner(store, writer, reads, model, agents, policy, clock, limits), store, feed.look_again)
+    context = ContextPlanner(_context_windows(settings))
+    runner = TurnRunner(store, writer, reads, model, agents, policy, context, clock, limits)
+    turns = RunningTurns(runner, store, feed.look_again)
     leases = SqlLeases(database, sole=settings.database_kind == "sqlite")
     keeper = LeaseKeeper(leases, store, turns, clock, incarnation, lease=settings.lease)
     try:
@@ -250,12 +253,20 @@ def _turn_limits(settings: Settings) -> TurnLimits:
         tool_calls=settings.turns.tool_calls,
         agent_switches=settings.turns.agent_switches,
         running_time=settings.turns.running_time,
+        tokens=settings.turns.tokens,
         tool_result_wait=settings.turns.tool_result_wait,
         approval_wait=settings.turns.approval_wait if settings.turns.approval_expiry != "wait" else None,
         release_expired=settings.turns.approval_expiry == "release",
         followup_wait=settings.turns.followup_wait,
         tool_result_bytes=settings.sizes.tool_result,
+        session_model_calls=settings.turns.session_model_calls,
+        session_tokens=settings.turns.session_tokens,
     )
+
+
+def _context_windows(settings: Settings) -> ContextWindows:
+    given = settings.context
+    return ContextWindows(given.windows.get(settings.llm_model, given.window), given.windows)
 
 
 def _circuits(settings: Settings) -> ProcessCircuits:

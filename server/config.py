@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from server.identity_settings import MIN_KEY_BYTES, ServiceKey, TlsSettings, TokenSettings
 from server.rule_settings import RuleSettings
 from server.setting_groups import (
+    ContextSettings,
     Endpoint,
     Positive,
     PositiveSeconds,
@@ -143,6 +144,7 @@ class Settings(BaseSettings):
     tls: TlsSettings = TlsSettings()
     sizes: Sizes = Sizes()
     turns: TurnSettings = TurnSettings()
+    context: ContextSettings = ContextSettings()
     resilience: ResilienceSettings = ResilienceSettings()
     retention: RetentionSettings = RetentionSettings()
 
@@ -253,6 +255,7 @@ GROUPS: Mapping[str, type[BaseModel]] = {
     "tls": TlsSettings,
     "sizes": Sizes,
     "turns": TurnSettings,
+    "context": ContextSettings,
     "resilience": ResilienceSettings,
     "retention": RetentionSettings,
 }

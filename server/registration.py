@@ -65,6 +65,7 @@ from services.application.sessions.deactivate_session import DeactivateSession
 from services.application.sessions.delete_session import DeleteSession
 from services.application.sessions.fork_session import ForkSession
 from services.application.sessions.get_session import GetSession
+from services.application.sessions.get_session_usage import GetSessionUsage
 from services.application.sessions.list_messages import ListMessages
 from services.application.sessions.list_sessions import ListSessions
 from services.application.sessions.update_session import UpdateSession
@@ -115,6 +116,7 @@ def _sessions(engine: Engine, page_tokens: PageTokens) -> SessionHandler:
         clear_messages=ClearMessages(store),
         fork_session=ForkSession(store),
         list_messages=ListMessages(reads),
+        get_session_usage=GetSessionUsage(reads),
         page_tokens=page_tokens,
     )
 

@@ -57,6 +57,13 @@ class TurnSettings(BaseModel):
     tool_calls: Positive = Field(100, description="Tool calls of one turn; reaching it ends the turn.")
     agent_switches: Positive = Field(10, description="Agent switches of one turn; more end the turn.")
     running_time: PositiveSeconds = Field(1800.0, description="Time one turn may work; waiting does not count.")
+    tokens: Positive | None = Field(None, description="Tokens of one turn; reaching it ends the turn. Unset: no limit.")
+    session_model_calls: Positive | None = Field(
+        None, description="Model calls of all turns of a session; reaching it ends the turn. Unset: no limit."
+    )
+    session_tokens: Positive | None = Field(
+        None, description="Tokens of all turns of a session; reaching it ends the turn. Unset: no limit."
+    )
     tool_result_wait: PositiveSeconds = Field(900.0, description="A turn waits this long for a tool's result.")
     approval_wait: PositiveSeconds = Field(300.0, description="An approval waits this long for a decision.")
     approval_expiry: Literal["reject", "wait", "release"] = Field(
@@ -67,6 +74,19 @@ class TurnSettings(BaseModel):
         ),
     )
     followup_wait: PositiveSeconds = Field(86400.0, description="A question waits this long for its answer.")
+
+
+class ContextSettings(BaseModel):
+    """How much models can read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window: Positive = Field(
+        128_000, description="Tokens that a model reads and writes in one call; a longer history is summarised."
+    )
+    windows: dict[str, Positive] = Field(
+        {}, description='The same for models that differ, by name as JSON, such as `{"small": 8192}`.'
+    )
 
 
 class ResilienceSettings(BaseModel):

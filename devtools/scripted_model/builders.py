@@ -98,12 +98,18 @@ def raw_stream(*pieces: bytes, when: When | None = None, fault: Fault | None = N
 
 
 def refusal(
-    status: int, *, code: str | None = None, retry_after: str | None = None, times: int = 1, repeat: bool = False
+    status: int,
+    *,
+    code: str | None = None,
+    retry_after: str | None = None,
+    when: When | None = None,
+    times: int = 1,
+    repeat: bool = False,
 ) -> Reply:
     """An HTTP error with a body in OpenAI's shape."""
     body = {"error": {"message": f"scripted status {status}", "type": "scripted_error", "param": None, "code": code}}
     headers = {} if retry_after is None else {"Retry-After": retry_after}
-    return Reply(status=status, headers=headers, body=json.dumps(body), times=times, repeat=repeat)
+    return Reply(status=status, headers=headers, body=json.dumps(body), when=when or When(), times=times, repeat=repeat)
 
 
 def page(html: str, *, status: int = 200, content_type: str = "text/html") -> Reply:

@@ -48,6 +48,7 @@ class _Entry:
             and (self._pattern is None or self._pattern.search(scene.last_user) is not None)
             and (when.last_role is None or when.last_role == scene.last_role)
             and (when.system_contains is None or when.system_contains in scene.system)
+            and (when.longer_than is None or when.longer_than < scene.characters)
             and (when.has_tools is None or when.has_tools == scene.has_tools)
             and (when.model is None or when.model == scene.model)
         )
@@ -62,6 +63,7 @@ class _Scene:
         self.last_role = messages[-1]["role"]
         self.last_user = next((_content(m) for m in reversed(messages) if m["role"] == "user"), "")
         self.system = "\n".join(_content(m) for m in messages if m["role"] in ("system", "developer"))
+        self.characters = sum(len(_content(message)) for message in messages)
         self.has_tools = bool(request.get("tools"))
         self.model = request["model"]
 

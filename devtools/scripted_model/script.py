@@ -90,6 +90,7 @@ class When(_Element, frozen=True):
     last_role: str | None = None
     system_contains: str | None = None
     has_tools: bool | None = None
+    longer_than: int | None = None  # characters of all messages
     model: str | None = None
 
 

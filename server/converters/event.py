@@ -85,6 +85,14 @@ def _usage_reported(event: WireEvent, payload: log.UsageReported) -> None:
     wire.model = payload.model
 
 
+def _context_compacted(event: WireEvent, payload: log.ContextCompacted) -> None:
+    wire = event.context_compacted
+    wire.tokens_before = payload.tokens_before
+    wire.tokens_after = payload.tokens_after
+    wire.first_message_id = payload.first_message_id
+    wire.last_message_id = payload.last_message_id
+
+
 def _session_updated(event: WireEvent, payload: log.SessionUpdated) -> None:
     wire = event.session_updated
     wire.title = payload.title
@@ -135,6 +143,7 @@ PAYLOADS: Mapping[type[log.Payload], Callable[[WireEvent, Any], None]] = {
     log.FollowupAsked: fill_followup_asked,
     log.AttemptRestarted: _attempt_restarted,
     log.UsageReported: _usage_reported,
+    log.ContextCompacted: _context_compacted,
     log.SessionUpdated: _session_updated,
     log.SessionStateChanged: _session_state_changed,
     log.SessionForked: _session_forked,

@@ -141,7 +141,9 @@ def from_deactivate_session(request: session_service_pb2.DeactivateSessionReques
     return {"session_id": request.session_id, "reason": request.reason, "request_id": request.request_id}
 
 
-def from_get_session(request: session_service_pb2.GetSessionRequest) -> OneSession:
+def from_get_session(
+    request: session_service_pb2.GetSessionRequest | session_service_pb2.GetSessionUsageRequest,
+) -> OneSession:
     """The session."""
     checks = Checks()
     checks.session_id(request.session_id)

@@ -7,7 +7,6 @@ from typing import Any
 from services.domain.errors import NotImplementedYetError
 
 NOT_IMPLEMENTED_YET = (
-    "SessionService/GetSessionUsage",
     "OperationsService/GetStatus",
     "OperationsService/ListDeadLetters",
     "OperationsService/RetryDeadLetters",

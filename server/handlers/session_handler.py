@@ -10,8 +10,8 @@ from server.converters import session_requests
 from server.converters.message import to_message
 from server.converters.page_tokens import PageTokens
 from server.converters.session import to_session
+from server.converters.usage import to_session_usage
 from server.handlers.correlation import correlation_id
-from server.handlers.not_implemented import not_implemented_yet
 from server.interceptors.authentication import current_principal
 from services.application.sessions.activate_session import ActivateSession
 from services.application.sessions.clear_messages import ClearMessages
@@ -20,6 +20,7 @@ from services.application.sessions.deactivate_session import DeactivateSession
 from services.application.sessions.delete_session import DeleteSession
 from services.application.sessions.fork_session import ForkSession
 from services.application.sessions.get_session import GetSession
+from services.application.sessions.get_session_usage import GetSessionUsage
 from services.application.sessions.list_messages import ListMessages
 from services.application.sessions.list_sessions import ListSessions
 from services.application.sessions.update_session import UpdateSession
@@ -39,9 +40,8 @@ class SessionHandler(SessionServiceServicer):
     clear_messages: ClearMessages
     fork_session: ForkSession
     list_messages: ListMessages
+    get_session_usage: GetSessionUsage
     page_tokens: PageTokens
-
-    GetSessionUsage = not_implemented_yet("SessionService/GetSessionUsage")
 
     async def CreateSession(
         self, request: session_service_pb2.CreateSessionRequest, context: object
@@ -124,3 +124,10 @@ class SessionHandler(SessionServiceServicer):
         fields = session_requests.from_fork_session(request)
         view, copied = await self.fork_session.execute(current_principal(), **fields, correlation_id=correlation_id())
         return session_history_pb2.ForkSessionResponse(session=to_session(view), copied_messages=copied)
+
+    async def GetSessionUsage(
+        self, request: session_service_pb2.GetSessionUsageRequest, context: object
+    ) -> session_service_pb2.GetSessionUsageResponse:
+        fields = session_requests.from_get_session(request)
+        sums = await self.get_session_usage.execute(current_principal(), **fields)
+        return session_service_pb2.GetSessionUsageResponse(usage=to_session_usage(request.session_id, sums))

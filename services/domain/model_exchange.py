@@ -34,6 +34,11 @@ class Usage:
     reasoning_tokens: int = 0
     estimated: bool = False
 
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion together; the other two are parts of them."""
+        return self.prompt_tokens + self.completion_tokens
+
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             self.prompt_tokens + other.prompt_tokens,
@@ -108,7 +113,8 @@ class ToolCallFragment:
 class ModelAnswer:
     """The whole answer, after the last fragment. Tool calls carry the model's argument text, not yet judged.
 
-    `refusal` says that (part of) the text is the model declining to answer.
+    `refusal` says that (part of) the text is the model declining to answer. `model_time` is in seconds, from the
+    question to the last piece, as whoever asked has measured it.
     """
 
     text: str
@@ -118,6 +124,7 @@ class ModelAnswer:
     usage: Usage
     model: str
     refusal: bool = False
+    model_time: float = 0.0
 
 
 ModelEvent = TextFragment | ReasoningFragment | ToolCallFragment | ModelAnswer

@@ -14,6 +14,7 @@ from enum import Enum, auto
 from services.domain.agent_context import AgentContext, AgentSwitch, SwitchSource
 from services.domain.approval import Approval, ApprovalState
 from services.domain.audit import AuditAction, AuditRecord
+from services.domain.context_summary import ContextSummary
 from services.domain.errors import TurnInProgressError
 from services.domain.ids import new_id
 from services.domain.input import Input, InputState, in_turn
@@ -21,6 +22,7 @@ from services.domain.message import Message
 from services.domain.policies.approval_rules import ApprovalRule
 from services.domain.session import Session
 from services.domain.session_events import AgentSwitched, MessageAdded, NewEvent, Payload
+from services.domain.session_usage import SessionUsage
 from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
 from services.domain.turn import Turn, TurnState
@@ -67,8 +69,8 @@ class SessionAggregate:
     filled only when asked for by a `Lookup`: `draft_text` is the text the running attempt has in the log, `known_calls`
     and `known_approvals` are those of the ids asked about that the session has, `client_tools` those of the session,
     `rules` the approval rules made for it, its owner or everybody, oldest first, `last_turn` is the newest turn.
-    `pending_inputs` are the messages that wait, in the order they came.
-    `deadline_now` is the database's clock, by which everything that expires is measured.
+    `pending_inputs` are the messages that wait, in the order they came. `deadline_now` is the database's clock, by
+    which everything that expires is measured. `usage` is what the session has cost but for the active turn.
     """
 
     session: Session
@@ -86,6 +88,7 @@ class SessionAggregate:
     rules: tuple[ApprovalRule, ...] = ()
     last_turn: Turn | None = None
     pending_inputs: tuple[Input, ...] = ()
+    usage: SessionUsage = field(default_factory=SessionUsage)
 
 
 class SessionChange:
@@ -110,6 +113,7 @@ class SessionChange:
         self.session = loaded.session
         self.context = loaded.context
         self.turn = loaded.turn
+        self.usage = loaded.usage
         self.ended_turn: Turn | None = None
         self.events: list[NewEvent] = list(waiting)
         self.messages: list[Message] = []
@@ -120,6 +124,7 @@ class SessionChange:
         self.client_tools: tuple[ClientTool, ...] | None = None
         self.rules: list[ApprovalRule] = []
         self.audit: list[AuditRecord] = []
+        self.summary: ContextSummary | None = None
         self.removal = Removal.NOTHING
         self.outcome = ""
 

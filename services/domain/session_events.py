@@ -180,6 +180,16 @@ class UsageReported:
 
 
 @dataclass(frozen=True, slots=True)
+class ContextCompacted:
+    """The model sees the messages from the first to the last one named, but for what the user said, by a summary."""
+
+    tokens_before: int
+    tokens_after: int
+    first_message_id: str
+    last_message_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class TurnPaused:
     """The turn waits; it costs nothing meanwhile."""
 
@@ -277,6 +287,7 @@ Payload = (
     | ToolResultRecorded
     | AttemptRestarted
     | UsageReported
+    | ContextCompacted
     | TurnPaused
     | TurnCompleted
     | TurnFailed

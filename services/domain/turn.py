@@ -8,7 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.domain.errors import ErrorReason
-from services.domain.model_exchange import FinishReason, Usage
+from services.domain.model_exchange import FinishReason, ModelAnswer, Usage
+from services.domain.usage import ModelUsage, counted_by_model
 
 NO_USAGE = Usage()
 
@@ -79,10 +80,14 @@ class Attempt:
     """The model call a running turn is in.
 
     It is stored before the call is made, so that whoever recovers the turn knows which message's deltas are void.
+    `compactions` are the summaries that were asked for so that the call may be made; `room` is the number of estimated
+    tokens below which it must stay since the model has said that it cannot read more.
     """
 
     number: int
     message_id: str
+    compactions: int = 0
+    room: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +163,8 @@ class Turn:
     `principal` is the name of whoever gave the input. `attempt` is set while it is RUNNING, `wait` while it is
     PAUSED. `batch_ordinal` is the ordinal of the message whose calls it waits for, or waited for last. `running_time`
     is in seconds up to its last end or pause; it has been working since `work_start_time`. `limits` are the caller's,
-    counted from `counted_from`. `shares` split the counts by agent. `repeats` says how often which call was made in
-    vain, by its digest.
+    counted from `counted_from`. `shares` split the counts by agent, `models` the answers by model. `repeats` says how
+    often which call was made in vain, by its digest.
     """
 
     id: str
@@ -188,6 +193,7 @@ class Turn:
     limits: CallerLimits | None = None
     counted_from: Spent = field(default_factory=Spent)
     shares: Mapping[str, AgentShare] = field(default_factory=dict)
+    models: Mapping[str, ModelUsage] = field(default_factory=dict)
     repeats: Mapping[str, int] = field(default_factory=dict)
 
     def having_used(self, agent: str, *, model_calls: int = 0, tool_calls: int = 0, usage: Usage = NO_USAGE) -> Turn:
@@ -202,7 +208,12 @@ class Turn:
             shares={**self.shares, agent: grown},
         )
 
+    def having_answer(self, answer: ModelAnswer) -> Turn:
+        """The turn with what an answer has cost counted: in all, as its agent's and as the model's."""
+        used = ModelUsage(model_calls=1, model_time=answer.model_time, usage=answer.usage)
+        counted = self.having_used(self.agent, usage=answer.usage)
+        return replace(counted, models=counted_by_model(self.models, answer.model, used))
+
     def spent(self, running_time: float) -> Spent:
         """What it has used so far, given how many seconds it has worked."""
-        tokens = self.usage.prompt_tokens + self.usage.completion_tokens
-        return Spent(self.model_calls, self.tool_calls, self.agent_switches, tokens, running_time)
+        return Spent(self.model_calls, self.tool_calls, self.agent_switches, self.usage.tokens, running_time)

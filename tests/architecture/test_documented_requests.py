@@ -13,11 +13,11 @@ from agent_runtime.v1.approval_service_pb2 import CreateApprovalRuleRequest
 from agent_runtime.v1.message_service_pb2 import SendMessageRequest
 from agent_runtime.v1.session_event_pb2 import SessionEvent
 from agent_runtime.v1.session_history_pb2 import ForkSessionRequest
-from agent_runtime.v1.session_service_pb2 import UpdateSessionRequest
+from agent_runtime.v1.session_service_pb2 import GetSessionUsageRequest, UpdateSessionRequest
 from devtools.scripted_model.script import parse_script
 from server.converters.approval_requests import from_create_approval_rule
 from server.converters.message_requests import from_send_message
-from server.converters.session_requests import from_fork_session, from_update_session
+from server.converters.session_requests import from_fork_session, from_get_session, from_update_session
 from tests.architecture.source_tree import ROOT
 
 _EXAMPLES = re.findall(r"^```json (\w+)\n(.*?)^```", (ROOT / "docs/clients.md").read_text(), re.DOTALL | re.MULTILINE)
@@ -29,12 +29,14 @@ _KINDS: dict[str, type[Message]] = {
         UpdateSessionRequest,
         ForkSessionRequest,
         CreateApprovalRuleRequest,
+        GetSessionUsageRequest,
     )
 }
 _CHECKS: dict[str, Callable[[Message], object]] = {
     "SendMessageRequest": lambda request: from_send_message(request, max_text_bytes=1000),  # type: ignore[arg-type]
     "CreateApprovalRuleRequest": lambda request: from_create_approval_rule(request),  # type: ignore[arg-type]
     "ForkSessionRequest": lambda request: from_fork_session(request),  # type: ignore[arg-type]
+    "GetSessionUsageRequest": lambda request: from_get_session(request),  # type: ignore[arg-type]
     "UpdateSessionRequest": lambda request: from_update_session(request),  # type: ignore[arg-type]
 }
 

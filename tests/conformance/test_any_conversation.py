@@ -40,6 +40,7 @@ def as_before(recorded: SessionChange, key: int, seen: list[SessionAggregate]) -
         change.tool_calls, change.approvals = recorded.tool_calls, recorded.approvals
         change.switches, change.client_tools = recorded.switches, recorded.client_tools
         change.removal, change.ended_turn = recorded.removal, recorded.ended_turn
+        change.usage, change.summary = recorded.usage, recorded.summary
 
     return decide
 
@@ -72,7 +73,7 @@ async def test_whatever_was_written_is_loaded_again(storage: Storage, seed: int)
 
 async def check_reads(storage: Storage, memory: MemorySession, key: int) -> None:
     """Reads show what the session in memory holds at the end."""
-    assert await storage.reads.history(key) == memory.history()
+    assert await storage.history(key) == memory.history()
     shown = await storage.reads.session(OWNER, "s1")
     assert (shown.context, shown.client_tools) == (memory.context, CLIENT_TOOLS)
     assert replace(shown.session, key=0) == replace(memory.session, key=0)
@@ -83,6 +84,9 @@ async def check_reads(storage: Storage, memory: MemorySession, key: int) -> None
     assert kept == [replace(turn, result_text="") for turn in reversed(memory.turns.values())]
     calls = await storage.reads.open_tool_calls(OWNER, "s1", limit=100, after=None)
     assert list(calls.items) == [call for call in memory.load().batch if call.state is ToolCallState.OPEN]
+    assert (await storage.reads.model_view(key)).usage == memory.usage
+    working = memory.usage.with_work_of(memory.turn) if memory.turn is not None else memory.usage
+    assert await storage.reads.session_usage(OWNER, "s1") == working
     switches = await storage.reads.switches(OWNER, "s1", newest_first=False, limit=100, after=None)
     assert list(switches.items) == memory.switches
     approvals = await all_approvals(storage)

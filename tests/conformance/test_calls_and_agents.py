@@ -32,7 +32,7 @@ class TestAnEditedCall:
     async def edited(self, storage: Storage) -> tuple[Running, list[Message]]:
         running = await asked(storage, read("c0"), write("c1", "a.md"), write("c2", "c.md"))
         await storage.send(decision(await approval_of(storage, "c1"), Decision.APPROVE_WITH_EDITS, self.EDITS))
-        return running, await storage.reads.history(running.claim.session_key)
+        return running, await storage.history(running.claim.session_key)
 
     async def test_is_shown_to_the_model_with_the_arguments_it_ran_with(self, storage: Storage) -> None:
         _, history = await self.edited(storage)
@@ -62,7 +62,7 @@ class TestAnEditedCall:
     async def test_edits_no_call_of_another_session(self, storage: Storage) -> None:
         await self.edited(storage)
         other = await asked(storage, write("c1", "a.md"), session_id="s2")
-        [message] = [m for m in await storage.reads.history(other.claim.session_key) if m.tool_calls]
+        [message] = [m for m in await storage.history(other.claim.session_key) if m.tool_calls]
         assert message.tool_calls == (write("c1", "a.md"),)
 
 

@@ -93,7 +93,7 @@ def content(message: Message) -> tuple[object, ...]:
 class TestAFork:
     async def test_has_the_messages_under_new_ids_counted_from_one(self, storage: Storage, source: int) -> None:
         view, count = await fork(storage)
-        before, copies = await storage.reads.history(source), await storage.reads.history(view.session.key)
+        before, copies = await storage.history(source), await storage.history(view.session.key)
         assert [content(copy) for copy in copies] == [content(message) for message in before]
         assert not {message.id for message in before} & {copy.id for copy in copies}
         assert [copy.ordinal for copy in copies] == list(range(1, len(before) + 1))
@@ -102,7 +102,7 @@ class TestAFork:
 
     async def test_has_the_arguments_that_calls_ran_with(self, storage: Storage, source: int) -> None:
         view, _ = await fork(storage)
-        copies = await storage.reads.history(view.session.key)
+        copies = await storage.history(view.session.key)
         [edited] = [call for copy in copies for call in copy.tool_calls if call.id == "c2"]
         assert (edited.arguments_json, edited.arguments_edited) == (EDITS, True)
         listed = await storage.reads.messages(
@@ -123,7 +123,7 @@ class TestAFork:
     async def test_has_a_log_that_starts_at_one_and_says_where_it_comes_from(
         self, storage: Storage, source: int
     ) -> None:
-        last = (await storage.reads.history(source))[-1]
+        last = (await storage.history(source))[-1]
         view, count = await fork(storage)
         [event] = await storage.events(view.session.key)
         assert event.sequence == 1
@@ -156,7 +156,7 @@ class TestAFork:
     async def test_survives_its_source(self, storage: Storage, source: int) -> None:
         view, count = await fork(storage)
         await storage.change(delete)
-        assert len(await storage.reads.history(view.session.key)) == count
+        assert len(await storage.history(view.session.key)) == count
 
     async def test_of_a_fork_is_a_fork(self, storage: Storage, source: int) -> None:
         _, count = await fork(storage)
@@ -164,7 +164,7 @@ class TestAFork:
             OWNER, "s2", "s3", title=None, until_message_id="", correlation_id=CORRELATION, key=None
         )
         assert copied == count
-        copies = await storage.reads.history(view.session.key)
+        copies = await storage.history(view.session.key)
         assert [call.arguments_json for copy in copies for call in copy.tool_calls if call.id == "c2"] == [EDITS]
 
     async def test_of_an_empty_session_is_empty(self, storage: Storage) -> None:
@@ -182,7 +182,7 @@ class TestAFork:
 
 class TestTheBoundary:
     async def test_is_the_last_message_that_is_copied(self, storage: Storage, source: int) -> None:
-        history = await storage.reads.history(source)
+        history = await storage.history(source)
         boundaries = [0, 1, 2, 5, 6]  # not 3 and 4: between the calls and their last result
         for position, message in enumerate(history):
             if position not in boundaries:
@@ -191,14 +191,14 @@ class TestTheBoundary:
                 assert caught.value.violations[0].field == "until_message_id"
                 continue
             view, count = await fork(storage, f"cut-{position}", until=message.id)
-            copies = await storage.reads.history(view.session.key)
+            copies = await storage.history(view.session.key)
             assert [content(copy) for copy in copies] == [content(kept) for kept in history[: position + 1]]
             assert count == position + 1
             [event] = await storage.events(view.session.key)
             assert event.payload == SessionForked("s1", message.id, position + 1)
 
     async def test_copies_the_records_of_the_copied_calls_alone(self, storage: Storage, source: int) -> None:
-        history = await storage.reads.history(source)
+        history = await storage.history(source)
         await fork(storage, until=history[2].id)
         running = await storage.start("s2")
         await answered(storage, running, read("c1"))
@@ -207,7 +207,7 @@ class TestTheBoundary:
 
     async def test_that_is_no_message_of_the_session_is_refused(self, storage: Storage, source: int) -> None:
         view, _ = await fork(storage)
-        copies = await storage.reads.history(view.session.key)
+        copies = await storage.history(view.session.key)
         for wrong in ("msg_0", copies[0].id):
             with pytest.raises(InvalidArgumentError):
                 await fork(storage, "s3", until=wrong)

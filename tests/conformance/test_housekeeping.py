@@ -158,9 +158,9 @@ class TestCompaction:
         first = await a_turn(storage, "On", "ce.")
         running = await storage.start()
         await speaks(storage, running, "Still ")
-        before = await storage.reads.snapshot(OWNER, "s1"), await storage.reads.history(first.claim.session_key)
+        before = await storage.reads.snapshot(OWNER, "s1"), await storage.history(first.claim.session_key)
         await compact(storage)
-        after = await storage.reads.snapshot(OWNER, "s1"), await storage.reads.history(first.claim.session_key)
+        after = await storage.reads.snapshot(OWNER, "s1"), await storage.history(first.claim.session_key)
         assert after == before
         assert before[0].draft_text == "Still "
 
@@ -170,7 +170,7 @@ class TestCompaction:
         await storage.send(UserMessage("now!", busy_policy=BusyPolicy.INTERRUPT))
         await storage.change(lambda change: cancel_turn(change, cause=CancelCause.USER, cancelled_by="ann"))
         assert await compact(storage) == 2
-        [kept] = [m for m in await storage.reads.history(running.claim.session_key) if m.role is Role.ASSISTANT]
+        [kept] = [m for m in await storage.history(running.claim.session_key) if m.role is Role.ASSISTANT]
         assert (kept.content, kept.complete) == ("half a sent", False)
 
     async def test_while_somebody_reads_loses_no_number(self, storage: Storage) -> None:

@@ -45,6 +45,7 @@ USES: dict[str, Use] = {
         "bob", session, "copy", title=None, until_message_id="", correlation_id=CORRELATION, key=None
     ),
     "snapshot": lambda storage, session, turn: storage.reads.snapshot("bob", session),
+    "session usage": lambda storage, session, turn: storage.reads.session_usage("bob", session),
     "locate": lambda storage, session, turn: storage.reads.locate("bob", session),
     "change": lambda storage, session, turn: storage.store.change("bob", session, note, correlation_id=CORRELATION),
     "change with a request id": lambda storage, session, turn: storage.store.change(
@@ -79,7 +80,7 @@ async def test_another_owners_session_is_refused_exactly_like_a_missing_one(
 
 def test_every_read_of_one_session_is_among_the_uses() -> None:
     # For whoever has located the session, and one owner's list.
-    by_key_or_owner = {"history", "client_tools", "input_progress", "sessions"}
+    by_key_or_owner = {"model_view", "client_tools", "input_progress", "sessions"}
     reads = {name for name in vars(ReadModel) if not name.startswith("_")}
     assert reads - by_key_or_owner <= {name.replace(" ", "_") for name in USES}
 

@@ -27,7 +27,7 @@ async def test_a_turn_leaves_its_facts_in_the_order_they_happened(storage: Stora
     running = await storage.start_in_new_session()
     await storage.answer(running, "done")
     events = await waiting(storage)
-    history = await storage.reads.history(running.claim.session_key)
+    history = await storage.history(running.claim.session_key)
     assert [event.fact for event in events] == [
         SessionCreated(OWNER),
         AgentAssigned("universal"),

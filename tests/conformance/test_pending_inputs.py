@@ -43,7 +43,7 @@ async def states(storage: Storage) -> list[TurnState]:
 
 
 async def said(storage: Storage, running: Running) -> list[str]:
-    return [message.content for message in await storage.reads.history(running.claim.session_key)]
+    return [message.content for message in await storage.history(running.claim.session_key)]
 
 
 def cancel(change: SessionChange) -> None:

@@ -221,7 +221,7 @@ class TestMessages:
 
     async def test_are_the_history_the_model_sees(self, storage: Storage) -> None:
         turns = await some_turns(storage, 2)
-        assert await storage.reads.history(turns[0].claim.session_key) == await messages(storage)
+        assert await storage.history(turns[0].claim.session_key) == await messages(storage)
 
 
 class TestTurns:
@@ -393,7 +393,7 @@ async def test_a_cancelled_turn_keeps_the_text_that_was_durable(storage: Storage
         correlation_id=CORRELATION,
         lookup=Lookup(draft_text=True),
     )
-    last = (await storage.reads.history(running.claim.session_key))[-1]
+    last = (await storage.history(running.claim.session_key))[-1]
     assert (last.id, last.content, last.complete) == (running.message_id, "so far", False)
 
 

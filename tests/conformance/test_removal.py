@@ -146,7 +146,7 @@ class TestClearing:
         assert set(await rows_with(storage, SECRET)) >= {"session_events", "messages", "tool_calls", "turns"}
         assert await clear(storage) == 4
         assert await rows_with(storage, SECRET) == []
-        assert await storage.reads.history(key) == []
+        assert await storage.history(key) == []
 
     async def test_leaves_nothing_of_calls_decisions_and_answers(self, storage: Storage) -> None:
         key = await a_conversation_with_tools(storage)
@@ -168,7 +168,7 @@ class TestClearing:
         await answered(storage, again, write("c1"))
         assert (await approval_of(storage, "c1")).arguments_json == write("c1").arguments_json
         await storage.send(decision(await approval_of(storage, "c1"), Decision.REJECT))
-        history = await storage.reads.history(again.claim.session_key)
+        history = await storage.history(again.claim.session_key)
         assert [call.arguments_edited for message in history for call in message.tool_calls] == [False]
 
     async def test_leaves_a_gap_that_says_so_and_a_snapshot_behind_it(self, storage: Storage) -> None:
@@ -209,7 +209,7 @@ class TestClearing:
         running = await storage.start()
         await storage.answer(running, "again")
         assert sequences(await storage.events(key)) == list(range(head + 1, head + 8))
-        assert [m.ordinal for m in await storage.reads.history(key)] == [5, 6]
+        assert [m.ordinal for m in await storage.history(key)] == [5, 6]
         session = (await storage.reads.session(OWNER, "s1")).session
         assert (session.message_count, session.last_ordinal) == (2, 6)
 

@@ -86,7 +86,7 @@ class TestACommand:
             await storage.store.change(OWNER, "s1", refuse, correlation_id=CORRELATION, key=key())
         assert await storage.reads.session(OWNER, "s1") == before
         assert await storage.events(session.key) == []
-        assert await storage.reads.history(session.key) == []
+        assert await storage.history(session.key) == []
         assert len(await storage.outbox.oldest(100)) == entries
         assert await storage.store.recall(key()) is None
 
@@ -126,7 +126,7 @@ class TestACommand:
             change.add_message(Message(f"m{change.session.last_ordinal + 1}", role, "text", change.now))
 
         await asyncio.gather(*(storage.change(add) for _ in range(10)))
-        history = await storage.reads.history(session.key)
+        history = await storage.history(session.key)
         assert [(m.ordinal, m.id) for m in history] == [(n, f"m{n}") for n in range(1, 11)]
         stored = (await storage.reads.session(OWNER, "s1")).session
         assert (stored.message_count, stored.last_ordinal) == (10, 10)
@@ -316,7 +316,7 @@ class TestAStep:
         await storage.answer(running, "", [call])
         await storage.answer(running, "", [call])
         await storage.answer(running, "done")
-        history = await storage.reads.history(running.claim.session_key)
+        history = await storage.history(running.claim.session_key)
         asked = [call.id for message in history for call in message.tool_calls]
         assert len(set(asked)) == 2
         assert [m.tool_call_id for m in history if m.role is Role.TOOL] == asked

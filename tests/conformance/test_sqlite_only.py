@@ -171,7 +171,7 @@ class TestAFullDisk:
         with pytest.raises(StorageFullError):
             await self.fill(full)
         key = (await full.reads.locate(OWNER, "s1")).session_key
-        assert len(await full.reads.history(key)) == 2
+        assert len(await full.history(key)) == 2
         assert await full.events(key)
 
         def clear(change: SessionChange) -> None:
@@ -179,7 +179,7 @@ class TestAFullDisk:
             change.append(MessagesCleared(change.session.message_count))
 
         await full.change(clear)
-        assert await full.reads.history(key) == []
+        assert await full.history(key) == []
 
     async def test_heals_without_a_restart(self, full: Storage) -> None:
         with pytest.raises(StorageFullError):

@@ -179,7 +179,7 @@ class TestManyAtOnce:
         sent = await asyncio.gather(*(storage.send(results("c1")) for _ in range(10)))
         assert len({committed.outcome for committed in sent}) == 1
         assert [committed.claim is not None for committed in sent].count(True) == 1
-        history = await storage.reads.history(running.claim.session_key)
+        history = await storage.history(running.claim.session_key)
         assert [message.tool_call_id for message in history if message.role is Role.TOOL] == ["c1"]
 
     async def test_who_send_each_a_result_of_one_batch_continue_it_once(self, storage: Storage) -> None:

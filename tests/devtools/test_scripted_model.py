@@ -128,6 +128,7 @@ class TestChoice:
             (When(last_role="user"), {}, None),
             (When(last_role="tool"), None, {}),
             (When(system_contains="kind"), None, {}),
+            (When(longer_than=9), {"words": "a long story"}, {"words": "a"}),
         ],
     )
     async def test_by_conditions(

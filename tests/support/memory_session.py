@@ -10,12 +10,14 @@ from services.application.ports.store import NOTHING_MORE
 from services.domain.agent_context import AgentContext, AgentSwitch
 from services.domain.approval import Approval, ApprovalState
 from services.domain.audit import AuditRecord
+from services.domain.context_summary import ContextSummary
 from services.domain.input import Input, InputState
 from services.domain.message import Message, MessageToolCall
 from services.domain.policies.approval_rules import ApprovalRule
 from services.domain.session import Session
 from services.domain.session_change import HeadMove, Lookup, Removal, SessionAggregate, SessionChange
 from services.domain.session_events import NewEvent, Payload, TextDelta
+from services.domain.session_usage import SessionUsage
 from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
 from services.domain.turn import Turn, TurnState
@@ -48,6 +50,8 @@ class MemorySession:
         self.rules: list[ApprovalRule] = []
         self.audit: list[AuditRecord] = []
         self.events: list[NewEvent] = []
+        self.summaries: list[ContextSummary] = []
+        self.usage = SessionUsage()
         self.changes: list[tuple[SessionChange, Lookup]] = []
         self.cleared_through = 0
         self.epoch = 1
@@ -125,6 +129,7 @@ class MemorySession:
             client_tools=self.client_tools if lookup.client_tools else (),
             rules=tuple(self.rules) if lookup.rules else (),
             last_turn=next(reversed(self.turns.values()), None) if lookup.last_turn else None,
+            usage=self.usage,
             pending_inputs=tuple(each for each in self.inputs.values() if each.state is InputState.PENDING),
         )
 
@@ -155,7 +160,10 @@ class MemorySession:
         self.audit.extend(change.audit)
         if self.deleted:
             return
-        self.session, self.context = change.session, change.context
+        self.session, self.context, self.usage = change.session, change.context, change.usage
+        if change.summary is not None:
+            assert change.summary.through > max((known.through for known in self.summaries), default=0)
+            self.summaries.append(change.summary)
         if change.client_tools is not None:
             self.client_tools = change.client_tools
         for message in change.messages:
@@ -214,7 +222,7 @@ class MemorySession:
 
     def _remove(self, removal: Removal) -> None:
         self.cleared_through = self.last_sequence
-        for rows in (self.messages, self.events, self.inputs):
+        for rows in (self.messages, self.events, self.inputs, self.summaries):
             rows.clear()
         self.calls.clear()
         self.approvals.clear()

@@ -93,6 +93,7 @@ OFFERED = frozenset(
         "SessionService/ClearMessages",
         "SessionService/ForkSession",
         "SessionService/ListMessages",
+        "SessionService/GetSessionUsage",
         "AgentService/ListAgents",
         "AgentService/GetAgent",
         "AgentService/GetAgentContext",

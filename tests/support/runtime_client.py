@@ -29,6 +29,7 @@ from agent_runtime.v1 import (
     session_service_pb2,
     session_service_pb2_grpc,
     session_stream_pb2,
+    usage_pb2,
 )
 from services.domain.ids import new_id
 
@@ -56,6 +57,14 @@ class RuntimeClient:
     async def session(self, session_id: str) -> session_pb2.Session:
         request = session_service_pb2.GetSessionRequest(session_id=session_id)
         return (await self.sessions.GetSession(request, metadata=self.metadata)).session
+
+    async def fork(self, session_id: str, **fields: Any) -> session_pb2.Session:
+        request = session_history_pb2.ForkSessionRequest(session_id=session_id, **fields)
+        return (await self.sessions.ForkSession(request, metadata=self.metadata)).session
+
+    async def session_usage(self, session_id: str) -> usage_pb2.SessionUsage:
+        request = session_service_pb2.GetSessionUsageRequest(session_id=session_id)
+        return (await self.sessions.GetSessionUsage(request, metadata=self.metadata)).usage
 
     async def update(self, session_id: str, **fields: Any) -> session_pb2.Session:
         request = session_service_pb2.UpdateSessionRequest(session_id=session_id, **fields)

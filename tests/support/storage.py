@@ -18,7 +18,7 @@ from services.application.turns.inputs.accepted_input import Sender
 from services.application.turns.turn_limits import TurnLimits
 from services.domain.agent_context import AgentContext
 from services.domain.input import InputContent, UserMessage
-from services.domain.message import MessageToolCall
+from services.domain.message import Message, MessageToolCall
 from services.domain.model_exchange import FinishReason, ModelAnswer, Usage
 from services.domain.session import Session, SessionState
 from services.domain.session_change import Lookup, SessionChange
@@ -119,6 +119,10 @@ class Storage:
     incarnation: Incarnation
     published: Published
     flushing: Flushing
+
+    async def history(self, session_key: int) -> list[Message]:
+        """The messages of a session that no summary replaces, as a model call starts from them."""
+        return list((await self.reads.model_view(session_key)).messages)
 
     async def new_session(self, session_id: str = "s1", owner_id: str = OWNER, **fields: object) -> SessionView:
         session = a_session(session_id, owner_id, self.clock, **fields)

@@ -10,6 +10,7 @@ from services.application.ports.views import (
     AgentUsage,
     ApprovalView,
     InputProgress,
+    ModelView,
     Page,
     PageKey,
     SessionFilter,
@@ -23,6 +24,7 @@ from services.domain.input import Input
 from services.domain.message import Message
 from services.domain.message import Role as MessageRole
 from services.domain.policies.approval_rules import ApprovalRule, RuleScope
+from services.domain.session_usage import SessionUsage
 from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
 from services.domain.turn import Turn, TurnState
@@ -57,8 +59,11 @@ class ReadModel(Protocol):
     ) -> Page[Message]:
         """The history in order, or backwards; no `roles` and no `turn_id` mean all. Raises SessionNotFoundError."""
 
-    async def history(self, session_key: int) -> list[Message]:
-        """The whole history of a session, in order, for the model."""
+    async def model_view(self, session_key: int) -> ModelView:
+        """What the next model call of a session starts from."""
+
+    async def session_usage(self, owner_id: str, session_id: str) -> SessionUsage:
+        """What a session has cost, the work of its active turn included. Raises SessionNotFoundError."""
 
     async def switches(
         self,

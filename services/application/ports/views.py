@@ -8,9 +8,12 @@ from typing import Generic, TypeVar
 
 from services.domain.agent_context import AgentContext
 from services.domain.approval import Approval
+from services.domain.context_summary import ContextSummary
 from services.domain.input import Input, InputState
+from services.domain.message import Message
 from services.domain.model_exchange import Usage
 from services.domain.session import Session, SessionState
+from services.domain.session_usage import SessionUsage
 from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
 from services.domain.turn import Turn
@@ -50,6 +53,17 @@ class SessionFilter:
     current_agent: str | None = None
     active_since: datetime | None = None
     active_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """What a model call starts from: the messages that no summary replaces, in order, the summary, if there is one, and
+    what the session has cost but for the active turn.
+    """
+
+    messages: tuple[Message, ...]
+    summary: ContextSummary | None
+    usage: SessionUsage
 
 
 @dataclass(frozen=True, slots=True)

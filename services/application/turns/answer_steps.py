@@ -45,7 +45,7 @@ def take_answer(
 ) -> None:
     """The model has answered; `judgements` are those on its calls, in their order."""
     turn = running_turn(change)
-    turn = turn.having_used(turn.agent, usage=answer.usage)
+    turn = turn.having_answer(answer)
     calls = _with_own_ids(answer.tool_calls, turn, change.loaded.known_calls)
     message_id = attempt_of(turn).message_id
     if answer.text.strip() or calls:
@@ -161,6 +161,7 @@ def _take_calls(
 
 
 def _record(change: SessionChange, turn: Turn, call: MessageToolCall, batch_id: str, position: int) -> ToolCall:
+    change.usage = change.usage.with_tool_call(call.name)
     return ToolCall(
         id=call.id,
         turn_id=turn.id,

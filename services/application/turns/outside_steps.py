@@ -19,7 +19,7 @@ from services.domain.policies.tool_ordering import CallOutcome
 from services.domain.session_change import Lookup, SessionChange
 from services.domain.session_events import AttemptRestarted, AttemptRestartReason, TurnCancelled
 from services.domain.tool_call import ToolResultSource
-from services.domain.turn import Attempt, CancelCause, Followup, Turn, TurnFailure, TurnResumeCause, TurnState
+from services.domain.turn import CancelCause, Followup, Turn, TurnFailure, TurnResumeCause, TurnState
 
 EXPIRING = Lookup(client_tools=True, rules=True)
 """What must be loaded with the session to end its waits."""
@@ -105,6 +105,6 @@ def recover_turn(change: SessionChange, *, unattended: bool = False) -> None:
         return
     turn, lost = change.turn, attempt_of(change.turn)
     change.correlation_id = turn.correlation_id
-    again = Attempt(lost.number + 1, new_id("msg"))
+    again = replace(lost, number=lost.number + 1, message_id=new_id("msg"))
     change.append(AttemptRestarted(lost.message_id, again.number, AttemptRestartReason.RECOVERY), turn_id=turn.id)
     change.turn = replace(turn, attempt=again)

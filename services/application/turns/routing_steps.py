@@ -58,7 +58,7 @@ def take_route(change: SessionChange, route: Route, asked: ModelAnswer | None, l
     base = replace(turn.counted_from, model_calls=turn.counted_from.model_calls + 1)
     turn = replace(turn, counted_from=base)
     if asked is not None:
-        turn = turn.having_used(turn.agent, usage=asked.usage)
+        turn = turn.having_answer(asked)
         change.append(UsageReported(asked.usage, asked.model), turn_id=turn.id)
     if change.context.current_agent == turn.agent:
         try:

@@ -25,6 +25,8 @@ def settle(change: SessionChange, call: ToolCall, content: str, outcome: CallOut
     """Records the result of a call as the tool message the model will read."""
     is_error = outcome is not CallOutcome.SUCCEEDED
     change.tool_calls[call.id] = replace(call, state=ToolCallState.SETTLED, outcome=outcome, expire_time=None)
+    if is_error:
+        change.usage = change.usage.with_failed_call(call.name)
     change.append(ToolResultRecorded(call.id, is_error, source), turn_id=call.turn_id)
     change.add_message(
         Message(

@@ -79,7 +79,7 @@ def begin_model_call(change: SessionChange, turn: Turn) -> None:
 
 def call_model_again(change: SessionChange, turn: Turn, limits: TurnLimits) -> bool:
     """The same for a turn that has made calls before; where a limit says so it fails instead, and False is returned."""
-    exceeded = _exceeded(turn, limits, change)
+    exceeded = exceeded_limit(change, turn, limits)
     if exceeded is not None:
         fail_turn(change, turn, TurnFailure(ErrorReason.BUDGET_EXHAUSTED, exceeded))
         return False
@@ -99,6 +99,7 @@ def end_turn(change: SessionChange, turn: Turn, *, start_next: bool = True) -> N
     In the same transaction the message that waits next starts a turn, run by the process that commits this.
     """
     change.turn = replace(stopped(turn, change.now), end_time=change.now, wait=None)
+    change.usage = change.usage.with_ended(change.turn)
     pending = change.pending_inputs
     if not start_next or not pending:
         return
@@ -151,9 +152,12 @@ def _allowed(change: SessionChange, message: UserMessage) -> UserMessage:
     return message
 
 
-def _exceeded(turn: Turn, limits: TurnLimits, change: SessionChange) -> str | None:
+def exceeded_limit(change: SessionChange, turn: Turn, limits: TurnLimits) -> str | None:
+    """Which of the operator's limits of a turn forbids another model call, in words for people; None if none does."""
     if turn.model_calls >= limits.model_calls:
         return f"the turn reached its limit of {limits.model_calls} model calls"
     if running_time(turn, change.now) >= limits.running_time:
         return f"the turn reached its limit of {limits.running_time:g} s of running time"
+    if limits.tokens is not None and turn.usage.tokens >= limits.tokens:
+        return f"the turn reached its limit of {limits.tokens} tokens"
     return None

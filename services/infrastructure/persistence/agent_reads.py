@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, case, func, select
 
 from services.application.ports import AgentUsage, Page, PageKey
 from services.domain.agent_context import AgentSwitch
@@ -65,6 +65,7 @@ def read_usage(
             func.sum(turn_agents.c.completion_tokens).label("completion_tokens"),
             func.sum(turn_agents.c.cached_tokens).label("cached_tokens"),
             func.sum(turn_agents.c.reasoning_tokens).label("reasoning_tokens"),
+            func.max(case((turn_agents.c.estimated, 1), else_=0)).label("estimated"),
         )
         .join(sessions, sessions.c.session_key == turn_agents.c.session_key)
         .where(*worked)
@@ -87,7 +88,11 @@ def read_usage(
             model_calls=int(row.model_calls),
             tool_calls=int(row.tool_calls),
             usage=Usage(
-                int(row.prompt_tokens), int(row.completion_tokens), int(row.cached_tokens), int(row.reasoning_tokens)
+                int(row.prompt_tokens),
+                int(row.completion_tokens),
+                int(row.cached_tokens),
+                int(row.reasoning_tokens),
+                bool(row.estimated),
             ),
         )
         for row in connection.execute(sums)

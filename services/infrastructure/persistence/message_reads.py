@@ -51,16 +51,16 @@ def read_messages(
         key=lambda row: (row.ordinal,),
         size=lambda row: int(row.size),
     )
-    return replace(page, items=tuple(_as_run(connection, location.session_key, page.items)))
+    return replace(page, items=tuple(as_run(connection, location.session_key, page.items)))
 
 
 def read_history(connection: Connection, session_key: int) -> list[Message]:
     """All messages of a session, in order."""
     history = [codec.decode(row.body, Message) for row in _HISTORY.all(connection, key=session_key)]
-    return _as_run(connection, session_key, history)
+    return as_run(connection, session_key, history)
 
 
-def _as_run(connection: Connection, session_key: int, history: Sequence[Message]) -> list[Message]:
+def as_run(connection: Connection, session_key: int, history: Sequence[Message]) -> list[Message]:
     """The messages with the arguments their calls ran with, where a person edited them."""
     if not any(message.tool_calls for message in history):
         return list(history)

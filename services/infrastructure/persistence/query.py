@@ -10,7 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Dialect, Insert, Select, Text, Update, func, literal_column
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    Dialect,
+    Insert,
+    Select,
+    Text,
+    Update,
+    func,
+    literal_column,
+)
 
 from services.infrastructure.persistence import driver
 
@@ -32,9 +43,9 @@ def with_commas(column: ColumnElement[str]) -> ColumnElement[str]:
 
 
 class Query:
-    """A SELECT whose parameters are `bindparam`s."""
+    """A SELECT, or several in one, whose parameters are `bindparam`s."""
 
-    def __init__(self, statement: Select[Any]) -> None:
+    def __init__(self, statement: Select[Any] | CompoundSelect[Any]) -> None:
         self._compiled = _ForEach(statement)
 
     def all(self, connection: Connection, **parameters: object) -> list[Any]:
@@ -69,7 +80,7 @@ class Write:
 class _ForEach:
     """A statement compiled for each database that asks."""
 
-    def __init__(self, statement: Select[Any] | Insert | Update) -> None:
+    def __init__(self, statement: Select[Any] | CompoundSelect[Any] | Insert | Update) -> None:
         self._statement = statement
         self._compiled: dict[str, _Compiled] = {}
 
@@ -83,7 +94,7 @@ class _ForEach:
 class _Compiled:
     """A statement in the words of one database, and how values get there and back."""
 
-    def __init__(self, statement: Select[Any] | Insert | Update, dialect: Dialect) -> None:
+    def __init__(self, statement: Select[Any] | CompoundSelect[Any] | Insert | Update, dialect: Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect)
         self.sql: str = compiled.string
         self._names: Sequence[str] = compiled.positiontup or ()

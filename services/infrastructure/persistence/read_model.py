@@ -11,6 +11,7 @@ from services.application.ports import (
     AgentUsage,
     ApprovalView,
     InputProgress,
+    ModelView,
     Page,
     PageKey,
     SessionFilter,
@@ -23,6 +24,7 @@ from services.domain.approval import Approval, ApprovalState
 from services.domain.input import Input
 from services.domain.message import Message, Role
 from services.domain.policies.approval_rules import ApprovalRule, RuleScope
+from services.domain.session_usage import SessionUsage
 from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
 from services.domain.turn import Turn, TurnState
@@ -30,10 +32,12 @@ from services.infrastructure.persistence import (
     agent_reads,
     approval_reads,
     message_reads,
+    model_view_reads,
     rule_reads,
     session_reads,
     snapshot_reads,
     turn_reads,
+    usage_reads,
 )
 from services.infrastructure.persistence.database import Database
 from services.infrastructure.persistence.session_load import read_client_tools
@@ -77,8 +81,11 @@ class SqlReadModel:
             )
         )
 
-    async def history(self, session_key: int) -> list[Message]:
-        return await self._database.read(lambda c: message_reads.read_history(c, session_key))
+    async def model_view(self, session_key: int) -> ModelView:
+        return await self._database.read(lambda c: model_view_reads.read_model_view(c, session_key))
+
+    async def session_usage(self, owner_id: str, session_id: str) -> SessionUsage:
+        return await self._database.read(lambda c: usage_reads.read_session_usage(c, owner_id, session_id))
 
     async def switches(
         self, owner_id: str, session_id: str, *, newest_first: bool, limit: int, after: PageKey | None

@@ -13,6 +13,7 @@ from services.domain.agent_context import AgentContext, AgentSwitch, SwitchSourc
 from services.domain.agent_work import AgentWork
 from services.domain.approval import Approval
 from services.domain.audit import AuditRecord
+from services.domain.context_summary import ContextSummary
 from services.domain.message import Message
 from services.domain.policies.approval_rules import (
     ApprovalEffect,
@@ -25,6 +26,7 @@ from services.domain.policies.approval_rules import (
 from services.domain.policies.arguments import canonical_json
 from services.domain.session import Session, SessionState
 from services.domain.session_events import NewEvent, SessionEvent
+from services.domain.session_usage import SessionUsage
 from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
 from services.domain.turn import Turn
@@ -70,6 +72,21 @@ def session_values(session: Session) -> Values:
         "version": session.version,
         "update_time": session.update_time,
         "last_activity_time": session.last_activity_time,
+    }
+
+
+def usage_text(usage: SessionUsage) -> str:
+    return codec.encode(usage)
+
+
+def summary_values(session_key: int, summary: ContextSummary) -> Values:
+    first_kept, last_kept = (*summary.kept, 0, 0)[:2]
+    return {
+        "session_key": session_key,
+        "through": summary.through,
+        "first_kept": first_kept,
+        "last_kept": last_kept,
+        "body": codec.encode(summary),
     }
 
 
@@ -233,6 +250,7 @@ def share_values(session_key: int, turn: Turn, agent: str) -> Values:
         "completion_tokens": share.usage.completion_tokens,
         "cached_tokens": share.usage.cached_tokens,
         "reasoning_tokens": share.usage.reasoning_tokens,
+        "estimated": share.usage.estimated,
     }
 
 

@@ -12,10 +12,17 @@ from services.domain.domain_events import AgentAssigned, DomainEvent, Fact, Sess
 from services.domain.errors import SessionAlreadyExistsError, SessionNotFoundError
 from services.domain.ids import new_id
 from services.domain.session import Session
+from services.domain.session_usage import SessionUsage
 from services.domain.tool import ClientTool
 from services.infrastructure.persistence.idempotency import LostRaceError, recall, remember
 from services.infrastructure.persistence.log_rows import fact_values
-from services.infrastructure.persistence.rows import Values, client_tools_values, context_values, session_values
+from services.infrastructure.persistence.rows import (
+    Values,
+    client_tools_values,
+    context_values,
+    session_values,
+    usage_text,
+)
 from services.infrastructure.persistence.session_reads import read_session
 from services.infrastructure.persistence.statement_batch import StatementBatch
 from services.infrastructure.persistence.tables import agent_contexts, client_tools, outbox, session_heads, sessions
@@ -55,6 +62,7 @@ def create(
 def _insert(connection: Connection, session: Session) -> int | None:
     insert_or_nothing = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
     values = session_values(session) | {
+        "usage": usage_text(SessionUsage()),
         "owner_id": session.owner_id,
         "session_id": session.id,
         "create_time": session.create_time,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, insert, select
 
 from services.application.ports import IdempotencyKey, SessionView
 from services.domain.agent_context import AgentContext
@@ -23,12 +23,13 @@ from services.infrastructure.persistence import codec
 from services.infrastructure.persistence.idempotency import recall, remember
 from services.infrastructure.persistence.log_rows import add_events
 from services.infrastructure.persistence.message_reads import read_history
-from services.infrastructure.persistence.rows import message_values, tool_call_values
+from services.infrastructure.persistence.model_view_reads import read_summary
+from services.infrastructure.persistence.rows import message_values, summary_values, tool_call_values
 from services.infrastructure.persistence.session_create import create
 from services.infrastructure.persistence.session_load import lock
 from services.infrastructure.persistence.session_reads import read_session
 from services.infrastructure.persistence.statement_batch import StatementBatch
-from services.infrastructure.persistence.tables import messages, session_heads, tool_calls
+from services.infrastructure.persistence.tables import messages, session_heads, summaries, tool_calls
 
 
 def fork(
@@ -68,7 +69,8 @@ def fork(
     )
     context = AgentContext(source.context.current_agent, work=source.context.work)
     view, _ = create(connection, session, context, source.client_tools, allow_existing=False, key=None)
-    _copy(connection, head.session_key, view.session.key, history)
+    copies = _copy(connection, head.session_key, view.session.key, history)
+    _copy_summary(connection, head.session_key, view.session.key, history, copies)
     _announce(connection, view, NewEvent(_forked(source_id, history), now, correlation_id))
     if key and not remember(connection, key, view.session.key, json.dumps([fork_id, len(history)]), now):
         raise RequestIdReusedError
@@ -87,7 +89,7 @@ def _until(history: Sequence[Message], message_id: str) -> Sequence[Message]:
     return kept
 
 
-def _copy(connection: Connection, source_key: int, fork_key: int, history: Sequence[Message]) -> None:
+def _copy(connection: Connection, source_key: int, fork_key: int, history: Sequence[Message]) -> list[Message]:
     """The messages under new ids, counted from 1, and the records of their calls, so that no call id is used twice."""
     copies = [
         replace(message, id=new_id("msg"), ordinal=ordinal, turn_id=None)
@@ -118,6 +120,26 @@ def _copy(connection: Connection, source_key: int, fork_key: int, history: Seque
     batch.insert(messages, [message_values(fork_key, message) for message in copies])
     batch.insert(tool_calls, [tool_call_values(fork_key, call) for call in calls])
     batch.execute(connection)
+    return copies
+
+
+def _copy_summary(
+    connection: Connection, source_key: int, fork_key: int, history: Sequence[Message], copies: Sequence[Message]
+) -> None:
+    """What the model reads instead of the older messages, unless it tells of more than was copied."""
+    summary = read_summary(connection, source_key)
+    copy_of = {message.ordinal: copy for message, copy in zip(history, copies, strict=True)}
+    if summary is None or not copies or summary.through > history[-1].ordinal:
+        return
+    copied = replace(
+        summary,
+        through=copy_of[summary.through].ordinal,
+        kept=tuple(copy_of[ordinal].ordinal for ordinal in summary.kept),
+        first_ordinal=copy_of[summary.first_ordinal].ordinal,
+        first_message_id=copy_of[summary.first_ordinal].id,
+        last_message_id=copy_of[summary.through].id,
+    )
+    connection.execute(insert(summaries).values(summary_values(fork_key, copied)))
 
 
 def _announce(connection: Connection, view: SessionView, event: NewEvent) -> None:

@@ -33,6 +33,7 @@ from services.domain.errors import SessionNotFoundError
 from services.domain.input import Input, InputState
 from services.domain.session_change import Lookup, SessionAggregate
 from services.domain.session_events import TextDelta
+from services.domain.session_usage import SessionUsage
 from services.domain.tool import ClientTool
 from services.domain.tool_call import ToolCall
 from services.domain.turn import Turn, TurnState
@@ -145,6 +146,7 @@ def _aggregate(connection: Connection, head: Head, row: Any, lookup: Lookup) -> 
         client_tools=client_tools_from(row.client_tools) if row.client_tools is not None else (),
         rules=rules_of(connection, row.owner_id, head.session_key) if row.has_rules else (),
         last_turn=codec.decode(row.last_turn, Turn) if row.last_turn is not None else None,
+        usage=codec.decode(row.usage, SessionUsage),
         pending_inputs=_in_order(_all(row.pending_inputs, Input)),
     )
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table, delete, update
 from services.domain.input import Input
 from services.domain.session_change import HeadMove, Removal, SessionChange
 from services.domain.session_events import SessionEvent
+from services.domain.session_usage import SessionUsage
 from services.domain.turn import Turn
 from services.infrastructure.persistence import codec
 from services.infrastructure.persistence.log_rows import add_events
@@ -22,9 +23,11 @@ from services.infrastructure.persistence.rows import (
     rule_values,
     session_values,
     share_values,
+    summary_values,
     switch_values,
     tool_call_values,
     turn_values,
+    usage_text,
 )
 from services.infrastructure.persistence.session_load import Head
 from services.infrastructure.persistence.statement_batch import StatementBatch
@@ -42,13 +45,14 @@ from services.infrastructure.persistence.tables import (
     session_heads,
     session_watches,
     sessions,
+    summaries,
     tool_calls,
     turn_agents,
     turns,
 )
 
 # What a deleted or cleared session loses. The log goes too; the events written by the change itself come after.
-_HISTORY = (messages, tool_calls, approvals, inputs)
+_HISTORY = (messages, summaries, tool_calls, approvals, inputs)
 _EVERYTHING = (
     *_HISTORY,
     turns,
@@ -117,8 +121,13 @@ def _head_values(head: Head, change: SessionChange, *, incarnation: str, is_step
 def _add_state(batch: StatementBatch, head: Head, change: SessionChange) -> None:
     """Adds what the change did to the session and the things in it."""
     batch.insert(messages, [message_values(head.session_key, message) for message in change.messages])
-    if change.session != change.loaded.session:
+    if change.usage != change.loaded.usage:
+        spent = {"usage": usage_text(change.usage)}
+        batch.update(sessions, [{"session_key": head.session_key} | session_values(change.session) | spent])
+    elif change.session != change.loaded.session:
         batch.update(sessions, [{"session_key": head.session_key} | session_values(change.session)])
+    if change.summary is not None:
+        batch.insert(summaries, [summary_values(head.session_key, change.summary)])
     if change.context != change.loaded.context:
         batch.update(agent_contexts, [{"session_key": head.session_key} | context_values(change.context)])
     if change.turn is not None and change.turn != change.loaded.turn:
@@ -217,5 +226,6 @@ def _tombstone_values(head: Head, change: SessionChange) -> Values:
         "description": "",
         "labels": "{}",
         "deactivation_reason": "",
+        "usage": usage_text(SessionUsage()),
         "delete_time": change.now,
     }

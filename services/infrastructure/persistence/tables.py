@@ -72,6 +72,7 @@ sessions = Table(
     Column("create_time", UTCDateTime, nullable=False),
     Column("update_time", UTCDateTime, nullable=False),
     Column("last_activity_time", UTCDateTime, nullable=False),
+    Column("usage", Text, nullable=False),  # what all turns that have ended have cost
     # A deleted session keeps its id for a while, without content.
     Column("delete_time", UTCDateTime),
     UniqueConstraint("owner_id", "session_id"),
@@ -131,6 +132,19 @@ messages = Table(
     Column("body", Text, nullable=False),
     PrimaryKeyConstraint("session_key", "ordinal"),
     UniqueConstraint("session_key", "message_id"),
+)
+
+# What the model reads instead of the messages up to `through`, but for the two that are kept word for word (0: none).
+# The newest of a session counts.
+summaries = Table(
+    "summaries",
+    metadata,
+    _session_key(),
+    Column("through", BigInteger, nullable=False),
+    Column("first_kept", BigInteger, nullable=False),
+    Column("last_kept", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("session_key", "through"),
 )
 
 agent_contexts = Table(
@@ -203,6 +217,7 @@ turn_agents = Table(
     Column("completion_tokens", BigInteger, nullable=False),
     Column("cached_tokens", BigInteger, nullable=False),
     Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("estimated", Boolean, nullable=False),  # whether a provider left out what any of it cost
     PrimaryKeyConstraint("session_key", "turn_id", "agent"),
 )
 

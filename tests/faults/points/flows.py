@@ -187,6 +187,23 @@ async def resuming(scene: Scene) -> None:
     await scene.finish(await scene.caller.send(scene.session_id, "resume", resume=more))
 
 
+async def compacting(scene: Scene) -> None:
+    """A conversation that grows too long, until the model is asked for a summary of it."""
+    scene.arm()
+    await scene.create()
+    for number in range(3):
+        await scene.say(f"{number} {LONG}", f"long-{number}")
+
+
+async def unreadable(scene: Scene) -> None:
+    """A conversation that the model says it cannot read, although it should."""
+    scene.arm()
+    await scene.create()
+    for number in range(2):
+        await scene.say(f"{number} {LONG}", f"long-{number}")
+    await scene.say("go [unreadable]")
+
+
 async def withdraw(client: RuntimeClient, session_id: str, input_id: str, request_id: str = "withdraw") -> PendingInput:
     """WithdrawInput."""
     request = WithdrawInputRequest(session_id=session_id, input_id=input_id, request_id=request_id)
@@ -299,6 +316,8 @@ class FlowKind:
 
 
 EXPIRY = {"TURNS__APPROVAL_WAIT": "0.5"}
+SMALL = {"CONTEXT__WINDOW": "8000"}  # tokens, of which the agent takes half before anybody says anything
+LONG = "word " * 600
 
 FLOWS: Mapping[str, FlowKind] = {
     "text": FlowKind(talking("hello"), {}),
@@ -322,4 +341,7 @@ FLOWS: Mapping[str, FlowKind] = {
     "broken": FlowKind(breaking, {}),
     "restart": FlowKind(restarting, {}),
     "expiry": FlowKind(expiring, EXPIRY),
+    "compact": FlowKind(compacting, SMALL),
+    "unreadable": FlowKind(unreadable, SMALL),
+    "full": FlowKind(talking(LONG * 10), SMALL),
 }

@@ -42,6 +42,10 @@ STEPS = frozenset(
         "take_route",
         "take_answer",
         "take_model_failure",
+        "begin_summary",
+        "take_summary",
+        "ask_shorter",
+        "fail_before_call",
         "cancel_turn",
         "delete_session",
         "update_session",
@@ -214,7 +218,7 @@ async def play(deployment: Deployment, flow: str, fault: Fault | None) -> Outcom
     session_id = f"{flow}-{next(_names)}"
     await model.play(*SCRIPT)
     refused_before = (await model.counts())["refused"]
-    may_fail = flow in ("broken", "failing") or (fault is not None and _may_fail_turns(fault))
+    may_fail = flow in ("broken", "failing", "full") or (fault is not None and _may_fail_turns(fault))
     copies = 2 if fault is not None and fault.action is Action.DELAY else 1
     marks: list[int] = []
     end = 0

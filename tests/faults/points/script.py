@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 
-from devtools.scripted_model import Reply, When, call, gate, reply, text, tool_calls
+from devtools.scripted_model import Reply, When, call, gate, refusal, reply, text, tool_calls
 
 ANSWER = "all is well that ends well "
 HELD = "so far so good "
 GATE = "held"
+SUMMARY = "it was a long story "
 ROUTED_TO = "coder"
 
 
@@ -23,6 +24,14 @@ _COMMAND = call("execute_command", {"command": "make test"}, id="command")
 _QUESTION = call("ask_followup_question", {"question": "Which?", "suggestions": ["red", "blue"]}, id="question")
 
 SCRIPT: tuple[Reply, ...] = (
+    reply(text(SUMMARY), when=When(system_contains="You summarise the earlier part"), repeat=True),
+    # What the agent is told beside takes half of it.
+    refusal(
+        400,
+        code="context_length_exceeded",
+        when=When(last_user_contains="[unreadable]", longer_than=9_000),
+        repeat=True,
+    ),
     reply(gate(GATE), text(_OTHER_ROUTE), when=When(has_tools=False, last_user_contains="[stuck]"), repeat=True),
     reply(text(_ROUTE), when=When(has_tools=False), repeat=True),
     reply(text("Let me look. "), tool_calls(_READS[0]), when=_asked("tool"), repeat=True),
@@ -31,5 +40,6 @@ SCRIPT: tuple[Reply, ...] = (
     reply(text("I wonder. "), tool_calls(_QUESTION), when=_asked("followup"), repeat=True),
     Reply(status=400, body="{}", when=_asked("fail"), repeat=True),
     reply(text(HELD), gate(GATE), text(ANSWER), when=_asked("held"), repeat=True),
-    reply(text(ANSWER, chunk_delay=0.004), repeat=True),
+    # Without counts of tokens: by them a server would learn to read more.
+    reply(text(ANSWER, chunk_delay=0.004), repeat=True, send_usage=False),
 )

@@ -126,6 +126,7 @@ _SPECIAL: dict[type[log.Payload], st.SearchStrategy[log.Payload]] = {
     log.AgentSwitched: st.builds(log.AgentSwitched, texts, texts, texts, confidences),
     log.MessageAdded: st.builds(log.MessageAdded, messages()),
     log.AttemptRestarted: st.builds(log.AttemptRestarted, texts, counts),
+    log.ContextCompacted: st.builds(log.ContextCompacted, numbers, numbers, texts, texts),
     log.UsageReported: st.builds(log.UsageReported, usages, texts),
     log.TurnPaused: st.builds(
         log.TurnPaused,

@@ -56,6 +56,7 @@ OF_THE_INSIDE = {
     "counted_from",
     "repeats",
     "shares",
+    "models",
 }
 SHOWN_OTHERWISE = {"wait", "limits", "finish_reason", "cancel_cause", "cancelled_by"}
 

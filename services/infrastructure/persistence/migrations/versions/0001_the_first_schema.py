@@ -31,6 +31,7 @@ _TABLES = (
     "session_events",
     "session_heads",
     "session_watches",
+    "summaries",
     "tool_calls",
     "turn_agents",
     "turns",
@@ -93,6 +94,7 @@ def upgrade() -> None:
         sa.Column("create_time", UTCDateTime(), nullable=False),
         sa.Column("update_time", UTCDateTime(), nullable=False),
         sa.Column("last_activity_time", UTCDateTime(), nullable=False),
+        sa.Column("usage", sa.Text(), nullable=False),
         sa.Column("delete_time", UTCDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("session_key", name=op.f("pk_sessions")),
         sa.UniqueConstraint("owner_id", "session_id", name=op.f("uq_sessions_owner_id_session_id")),
@@ -317,6 +319,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("session_key", "incarnation", name=op.f("pk_session_watches")),
     )
     op.create_table(
+        "summaries",
+        sa.Column("session_key", RowId, nullable=False),
+        sa.Column("through", sa.BigInteger(), nullable=False),
+        sa.Column("first_kept", sa.BigInteger(), nullable=False),
+        sa.Column("last_kept", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["session_key"], ["sessions.session_key"], name=op.f("fk_summaries_session_key"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("session_key", "through", name=op.f("pk_summaries")),
+    )
+    op.create_table(
         "tool_calls",
         sa.Column("session_key", RowId, nullable=False),
         sa.Column("tool_call_id", sa.String(length=128), nullable=False),
@@ -360,6 +374,7 @@ def upgrade() -> None:
         sa.Column("completion_tokens", sa.BigInteger(), nullable=False),
         sa.Column("cached_tokens", sa.BigInteger(), nullable=False),
         sa.Column("reasoning_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("estimated", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["session_key"], ["sessions.session_key"], name=op.f("fk_turn_agents_session_key"), ondelete="CASCADE"
         ),
