@@ -16,6 +16,7 @@ def read_session_usage(connection: Connection, owner_id: str, session_id: str) -
     """See `ReadModel.session_usage`."""
     statement = (
         select(sessions.c.usage, turns.c.body)
+        .select_from(sessions)
         .outerjoin(turns, (turns.c.session_key == sessions.c.session_key) & IS_ACTIVE)
         .where(sessions.c.owner_id == owner_id, sessions.c.session_id == session_id, sessions.c.delete_time.is_(None))
     )
