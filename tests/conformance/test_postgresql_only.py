@@ -204,6 +204,22 @@ async def test_a_caller_gets_no_connection_for_ever(postgresql_storage: Storage,
         await small.close()
 
 
+async def test_connections_that_all_died_at_rest_are_not_noticed(
+    postgresql_database: PostgresDatabase, migrated_url: str
+) -> None:
+    def busy(connection: Connection) -> int:
+        return int(connection.execute(text("SELECT pg_backend_pid() FROM pg_sleep(0.1)")).scalar_one())
+
+    before = await asyncio.gather(*(postgresql_database.read(busy) for _ in range(10)))
+    assert len(set(before)) == 10
+    admin = await asyncpg.connect(migrated_url)
+    try:
+        await admin.execute("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", before)
+    finally:
+        await admin.close()
+    assert await postgresql_database.read(busy) not in before
+
+
 class TestALostReply:
     """The proxy cuts the connection after the server has answered, so the work is done and nobody knows."""
 

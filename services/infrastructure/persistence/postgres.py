@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 import asyncpg
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import await_only, greenlet_spawn
@@ -154,7 +154,7 @@ def _new_engine(url: str, pool_size: int, *, pooled: bool, patient: bool = False
             "lock_timeout": "2000",
             "idle_in_transaction_session_timeout": "10000",
         }
-    return create_async_engine(
+    engine = create_async_engine(
         _driver_url(url),
         pool_size=pool_size,
         max_overflow=0,
@@ -163,6 +163,14 @@ def _new_engine(url: str, pool_size: int, *, pooled: bool, patient: bool = False
         hide_parameters=True,  # errors are logged, and parameters hold what people wrote
         connect_args=connect_args | {"server_settings": server_settings},
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_the_dead)
+    return engine
+
+
+def _refuse_the_dead(connection: Any, *_: object) -> None:
+    """Connections that died while nobody used them, mostly all at once, are all replaced before one is handed out."""
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError
 
 
 def _driver_url(url: str) -> URL:
