@@ -19,6 +19,7 @@ from services.application.ports import IdempotencyKey
 from services.domain.errors import DatabaseUnavailableError
 from services.domain.session_change import SessionChange
 from services.domain.session_events import TextDelta
+from services.infrastructure.persistence.driver import fetch
 from services.infrastructure.persistence.postgres import PostgresDatabase
 from services.infrastructure.persistence.tables import session_heads
 from tests.support.clock import ManualClock
@@ -208,7 +209,7 @@ async def test_connections_that_all_died_at_rest_are_not_noticed(
     postgresql_database: PostgresDatabase, migrated_url: str
 ) -> None:
     def busy(connection: Connection) -> int:
-        return int(connection.execute(text("SELECT pg_backend_pid() FROM pg_sleep(0.1)")).scalar_one())
+        return int(fetch(connection, "SELECT pg_backend_pid() FROM pg_sleep(0.1)", ())[0][0])
 
     before = await asyncio.gather(*(postgresql_database.read(busy) for _ in range(10)))
     assert len(set(before)) == 10

@@ -13,27 +13,14 @@ from tests.support.refused_calls import not_yet, send, wrong_fields
 from tests.support.runtime_client import RuntimeClient, refused, text_result
 
 HELLO = input_pb2.UserMessage(text="hello")
-REMEMBERED = input_pb2.ApprovalDecision(
-    approval_id="x",
-    arguments_hash="y",
-    decision=approval_pb2.DECISION_APPROVE,
-    remember=approval_pb2.REMEMBER_SESSION,
-)
 
 
-@pytest.mark.parametrize(
-    ("fields", "feature"),
-    [
-        ({"user_message": input_pb2.UserMessage(text="hi", workspace_revision="1")}, "user_message.workspace_revision"),
-        ({"approval_decision": REMEMBERED}, "REMEMBER_SESSION"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
 async def test_inputs_of_later_releases_are_refused_and_start_nothing(
-    client: RuntimeClient, model: ScriptedModel, fields: dict[str, Any], feature: str
+    client: RuntimeClient, model: ScriptedModel
 ) -> None:
     session = await client.new_session()
-    await not_yet(send(client, session_id=session.id, **fields), feature)
+    message = input_pb2.UserMessage(text="hi", workspace_revision="1")
+    await not_yet(send(client, session_id=session.id, user_message=message), "user_message.workspace_revision")
     assert await client.session(session.id) == session
     assert (await model.counts())["calls"] == 0
 

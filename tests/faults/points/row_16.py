@@ -15,7 +15,7 @@ import grpc
 from agent_runtime.v1 import approval_pb2
 from agent_runtime.v1.approval_pb2 import Approval, Decision
 from tests.faults.harness.verdict import Measure, Verdict
-from tests.faults.points.caller import calling
+from tests.faults.points.caller import Caller, calling
 from tests.faults.points.deployment import DATABASES, Deployment, Size, deployed, prepared_ground
 from tests.faults.points.flows import EXPIRY, Scene
 from tests.faults.points.judge import flaws_of
@@ -29,6 +29,7 @@ _MUTATIONS = {"reduced": 60, "full": 1000}
 _RACE_SECONDS = 30.0
 _ENOUGH = 10
 _RELEASING = (approval_pb2.APPROVAL_STATE_APPROVED, approval_pb2.APPROVAL_STATE_APPROVED_WITH_EDITS)
+_RESTING = ("turn_paused", "turn_completed", "turn_failed", "turn_cancelled")
 _TOO_LATE = ("APPROVAL_RESOLVED", "TURN_NOT_ACTIVE")
 
 
@@ -110,8 +111,7 @@ async def _race(deployment: Deployment, session_id: str, race: str, dice: random
         cancelled = await asyncio.gather(*cancels)
         if race == "expire":
             await asyncio.sleep(0.7)  # whoever decided nothing, time has decided by now
-        log, _ = await caller.log(session_id)
-        await scene.finish(log)
+        await scene.finish(await _at_rest(caller, session_id))
         if kinds(await scene.say("and now?", "next"))[-1] != "turn_completed":
             tally.violations.append(f"{session_id}: the next message failed")
         log, _ = await caller.log(session_id)
@@ -134,6 +134,15 @@ async def _pending(scene: Scene) -> Approval:
     events = await scene.say("go [approval]")
     approval_id = events[-1].turn_paused.pending_approval_ids[0]
     return await scene.caller.read(lambda client: client.approval(scene.session_id, approval_id))
+
+
+async def _at_rest(caller: Caller, session_id: str) -> list[Event]:
+    """The log once its turn waits or has ended: a decision is answered before the turn goes on."""
+    while True:
+        log, _ = await caller.log(session_id)
+        if kinds(log)[-1] in _RESTING:
+            return log
+        await asyncio.sleep(0.02)
 
 
 def _delay(race: str, wait: float, dice: random.Random) -> float:

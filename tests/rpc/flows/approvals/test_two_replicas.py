@@ -14,7 +14,7 @@ import pytest
 
 from agent_runtime.v1 import approval_pb2, approval_rule_pb2
 from devtools.runtime_process import RuntimeProcess
-from devtools.scripted_model import ScriptedModel, reply, text
+from devtools.scripted_model import ScriptedModel, When, reply, text, tool_calls
 from tests.support.postgres import PostgresServer
 from tests.support.runtime_client import Event, RuntimeClient, connected, refusal_of, refused, text_result
 from tests.support.tool_turns import approvals_in, begin, calls, command, follow, only, ordered, payloads, write
@@ -37,7 +37,8 @@ class Pair:
 
     async def held(self, *more: Any) -> tuple[str, approval_pb2.Approval, list[Event]]:
         """A session whose turn, begun at the first server, waits for the decision about a command."""
-        made = calls(command("make", "c1"), *more)
+        # What the turn before is still saying must not take this answer.
+        made = reply(tool_calls(command("make", "c1"), *more), when=When(last_role="user"))
         session_id, events = await begin(self.one, self.model, made, reply(text("done"), repeat=True))
         return session_id, approvals_in(events)["c1"], events
 
