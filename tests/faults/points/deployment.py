@@ -29,6 +29,8 @@ SETTINGS = {
     "DEV": "true",
     "LLM_MODEL": "scripted",
     "LEASE": str(LEASE),
+    # Silence for so long is a violation; on a busy machine leases are lost and turns taken over, which takes seconds.
+    "HEARTBEAT": "45",
     "LOG_LEVEL": "WARNING",
 }
 
