@@ -37,7 +37,11 @@ async def local_runtime(*, scripted: bool) -> AsyncIterator[str]:
     With `scripted` it talks to a scripted model and forgets its sessions. Raises RuntimeNotStartedError.
     """
     settings = {name.removeprefix(_PREFIX): value for name, value in os.environ.items() if name.startswith(_PREFIX)}
-    kept = {name: value for name, value in settings.items() if name not in _NOT_PASSED_ON}
+    kept = {
+        name: value
+        for name, value in settings.items()
+        if name not in _NOT_PASSED_ON and not name.startswith(("JWT__", "TLS__"))
+    }
     async with AsyncExitStack() as stack:
         if scripted:
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="agent-runtime-chat-"))

@@ -157,7 +157,7 @@ async def _engine(
     agents = _agents(settings, tools)
     limits = _turn_limits(settings)
     patterns = Re2Patterns()
-    policy = CallPolicy(tools, schemas, agents, _rules(settings, patterns), patterns.matches)
+    policy = CallPolicy(tools, schemas, agents, _rules(settings, patterns), patterns.matching)
     for name in {agent.model for agent in agents.all() if agent.model is not None}:
         # A model that was never asked is a way to an answer, too: with it, not all are known to be away.
         circuits.of_route(settings.llm_proxy_url, name)

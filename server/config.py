@@ -294,5 +294,7 @@ def _problem(location: tuple[int | str, ...], message: str) -> str:
     if not location:
         return text
     field, *rest = location
+    if field in GROUPS and rest:
+        field, *rest = f"{field}{NESTED_DELIMITER}{rest[0]}", *rest[1:]
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest)
     return f"{ENV_PREFIX}{str(field).upper()}{path}: {text}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from services.domain.policies.approval_rules import Matches
 from services.domain.tool import Tool
 
 
@@ -24,8 +25,8 @@ class Patterns(Protocol):
     def flaw_of(self, pattern: str) -> str | None:
         """What is wrong with a pattern, in words for its author; None if texts can be matched by it."""
 
-    def matches(self, pattern: str, text: str) -> bool:
-        """Whether the whole text matches; a flawed pattern matches nothing."""
+    def matching(self) -> Matches:
+        """Matches the texts of one call, until they have taken too much work; a flawed pattern matches nothing."""
 
 
 class SchemaValidator(Protocol):

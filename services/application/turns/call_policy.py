@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from services.application.ports import AgentCatalog, SchemaValidator, ToolCatalog
@@ -56,13 +56,13 @@ class CallPolicy:
         schemas: SchemaValidator,
         agents: AgentCatalog,
         rules: Sequence[ApprovalRule] = (),
-        matches: Matches = matches_nothing,
+        matching: Callable[[], Matches] = lambda: matches_nothing,
     ) -> None:
         self._tools = tools
         self._schemas = schemas
         self._agents = agents
         self._rules = tuple(rules)
-        self._matches = matches
+        self._matching = matching
 
     def offered(self, agent: AgentDefinition, client_tools: Sequence[ClientTool]) -> tuple[Tool, ...]:
         """The tools an agent is offered in a session: its own, then those of the client that it may use."""
@@ -138,7 +138,7 @@ class CallPolicy:
             checked.arguments,
             client_tools={each.name for each in client_tools},
             read_only_client_tools={each.name for each in client_tools if each.read_only},
-            matches=self._matches,
+            matches=self._matching(),
         )
         if ruling.effect is ApprovalEffect.DENY:
             return replace(checked, refusal=_denied(ruling), rule=ruling.rule)
@@ -182,7 +182,7 @@ def _refusal_of_paths(tool: str, arguments: Mapping[str, object], agent: AgentDe
 
 def _denied(ruling: ApprovalRuling) -> str:
     said = f" ({ruling.rule.description})" if ruling.rule is not None and ruling.rule.description else ""
-    return f"a rule of this installation forbids it{said}"
+    return f"a rule forbids it{said}"
 
 
 def _reason(tool: str, ruling: ApprovalRuling) -> str:

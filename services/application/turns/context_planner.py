@@ -95,6 +95,9 @@ class ContextPlanner:
         """What can be sent, or what must be summarised before; None if nothing helps any more."""
         frame = frame_tokens(agent.system_prompt, tools)
         room = self._room(agent, attempt) - frame
+        if room < LEAST:
+            # By an earlier count not even an empty question fits; only another count can show that it was wrong.
+            room = min(self._provided(agent), attempt.room or self._provided(agent)) - frame
         seen = as_seen(view.messages, view.summary)
         # Of a history that was refused whole, results that are shortened for this call would be refused in the next.
         fitting = trimmed(seen, room) if attempt.room is None else seen
@@ -168,7 +171,11 @@ class ContextPlanner:
 
     def _room(self, agent: AgentDefinition, attempt: Attempt) -> int:
         """What a whole request may take."""
+        room = self._gauge.estimate_within(agent.model, self._provided(agent))
+        return room if attempt.room is None else min(room, attempt.room)
+
+    def _provided(self, agent: AgentDefinition) -> int:
+        """The same in the provider's tokens."""
         window = self._windows.of(agent.model)
         answer = agent.max_tokens or min(window // _ANSWER_SHARE, _LONGEST_ANSWER)
-        room = self._gauge.estimate_within(agent.model, max(window - answer, 0))
-        return room if attempt.room is None else min(room, attempt.room)
+        return max(window - answer, 0)

@@ -47,8 +47,8 @@ class RuleOrigin(StrEnum):
     REMEMBERED = "REMEMBERED"
 
 
-Matches = Callable[[str, str], bool]
-"""Whether a whole text matches a pattern, in time linear in the text."""
+Matches = Callable[[str, str], bool | None]
+"""Whether a whole text matches a pattern, in time linear in the text; None if that would take too long to find out."""
 
 
 def matches_nothing(_pattern: str, _text: str) -> bool:
@@ -175,7 +175,11 @@ def _counts(rule: ApprovalRule, tool: str) -> bool:
 
 
 def _fits(rule: ApprovalRule, tool: str, arguments: Mapping[str, object], matches: Matches) -> bool:
-    return is_for_tool(rule, tool) and all(_holds(condition, arguments, matches) for condition in rule.conditions)
+    # What could not be found out opens no door: it fulfils a rule that denies or asks, and none that allows.
+    unknown = rule.effect is not ApprovalEffect.ALLOW
+    return is_for_tool(rule, tool) and all(
+        _holds(condition, arguments, matches, unknown=unknown) for condition in rule.conditions
+    )
 
 
 def _description(rule: ApprovalRule) -> str:
@@ -190,7 +194,7 @@ def _default(tool: str, is_read_only: bool) -> ApprovalEffect:
     return _DEFAULTS.get(tool, ApprovalEffect.ALLOW if is_read_only else ApprovalEffect.ASK)
 
 
-def _holds(condition: Condition, arguments: Mapping[str, object], matches: Matches) -> bool:
+def _holds(condition: Condition, arguments: Mapping[str, object], matches: Matches, *, unknown: bool) -> bool:
     actual: object = arguments
     for name in condition.argument.split("."):
         if not isinstance(actual, Mapping) or name not in actual:
@@ -209,7 +213,10 @@ def _holds(condition: Condition, arguments: Mapping[str, object], matches: Match
                 return isinstance(expected, str) and expected in actual
             return isinstance(actual, list) and any(_same(item, expected) for item in actual)
         case ConditionOperator.MATCHES:
-            return isinstance(actual, str) and isinstance(expected, str) and matches(expected, actual)
+            if not (isinstance(actual, str) and isinstance(expected, str)):
+                return False
+            found = matches(expected, actual)
+            return unknown if found is None else found
 
 
 def _same(one: object, other: object) -> bool:

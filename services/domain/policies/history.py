@@ -6,11 +6,11 @@ provider refuses either half of a broken pair and the session would be dead for 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from services.domain.message import Message, MessageToolCall, Role
+from services.domain.policies.arguments import ArgumentsError, parse_arguments
 
 _NO_RESULT = "the call was interrupted; it has no result"
 
@@ -66,9 +66,10 @@ def _is_unreadable(call: MessageToolCall, results: Mapping[str | None, Message])
     if answer is not None and not answer.is_error:
         return False  # it ran, so it was read
     try:
-        return not isinstance(json.loads(call.arguments_json), dict)
-    except (ValueError, RecursionError):
+        parse_arguments(call.arguments_json)
+    except ArgumentsError:
         return True
+    return False
 
 
 def _missing(message: Message, call_id: str, name: str) -> Message:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from services.domain.message import Message, MessageToolCall, Role
+from services.domain.policies.arguments import ArgumentsError, parse_arguments
 from services.domain.policies.token_estimate import message_tokens, text_tokens
 
 LEAST = 60
@@ -94,10 +95,8 @@ def _with_short_arguments(call: MessageToolCall, tokens: int) -> MessageToolCall
     if text_tokens(call.arguments_json) <= tokens:
         return call
     try:
-        arguments = json.loads(call.arguments_json)
-    except (ValueError, RecursionError):
-        return call
-    if not isinstance(arguments, dict):
+        arguments = parse_arguments(call.arguments_json)
+    except ArgumentsError:
         return call
     each = max(tokens // max(len(arguments), 1), LEAST)
     short = {

@@ -20,7 +20,8 @@ _TURNS = 100
 _POOL = 5
 _AT_ONCE = 10
 _OWNER = "waiting"
-# A connection that somebody holds: it is in a transaction and does nothing, or has worked on one thing for longer than a busy machine explains.
+# A connection that somebody holds: it is in a transaction and does nothing, or has worked on one
+# thing for longer than a busy machine explains.
 _HELD = """
 SELECT count(*) FROM pg_stat_activity
 WHERE application_name = 'agent-runtime' AND clock_timestamp() - xact_start > interval '1 second'

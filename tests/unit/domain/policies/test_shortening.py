@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -103,3 +104,18 @@ def test_old_results_go_before_new_ones() -> None:
     assert lengths[0] < 1000
     assert lengths[-1] == 3000
     assert "characters left out" in short[2].content
+
+
+@pytest.mark.parametrize("odd", ['"\\ud800"', "NaN", "1e999", '"a", "content": "b"'])
+def test_arguments_that_were_refused_go_to_no_model(odd: str) -> None:
+    call = MessageToolCall("c", "write_file", f'{{"path": "{"x" * 40_000}", "content": {odd}}}')
+    refused = Message("m3", Role.TOOL, "no", NOW, ordinal=3, tool_call_id="c", name="write_file", is_error=True)
+    messages = (
+        Message("m1", Role.USER, "go", NOW, ordinal=1),
+        Message("m2", Role.ASSISTANT, "", NOW, ordinal=2, tool_calls=(call,)),
+        refused,
+        Message("m4", Role.USER, "on", NOW, ordinal=4),
+    )
+    sent = squeezed(valid_history(messages), 500, "m4")
+    assert sent is not None
+    assert [each.arguments_json for message in sent for each in message.tool_calls] == ["{}"]
