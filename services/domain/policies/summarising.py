@@ -61,7 +61,7 @@ def cut_of(messages: Sequence[Message], summary: ContextSummary | None, room: in
     firsts = list(accumulate(reversed([min(each.ordinal for each in unit) for unit in units]), min))[::-1]
     left = sum(sizes)
     through, stays, end, adds = 0, 0, 0, False
-    for position, unit in enumerate(units[:-1]):
+    for position, unit in enumerate(units[: min(_answered(units), len(units) - 1)]):
         through = max(through, *(each.ordinal for each in unit))
         left -= sizes[position]
         stays += sum(sizes[position] for each in unit if each.ordinal in pinned)
@@ -114,6 +114,15 @@ def _told(message: Message, limit: int) -> str:
     lines = [f"[{who}]", shortened_text(message.content, limit)] if message.content else [f"[{who}]"]
     lines += [f"[calls {call.name} {shortened_text(call.arguments_json, limit)}]" for call in message.tool_calls]
     return "\n".join(lines)
+
+
+def _answered(units: Sequence[Sequence[Message]]) -> int:
+    """How many of the units, from the first on, an answer has taken in; nobody has read the results that came last."""
+    answers = [number for number, unit in enumerate(units) if any(each.role is Role.ASSISTANT for each in unit)]
+    if not answers:
+        return 0
+    last = answers[-1]
+    return last if any(each.tool_calls for each in units[last]) else last + 1
 
 
 def _units(messages: Sequence[Message]) -> list[list[Message]]:

@@ -105,3 +105,18 @@ def test_what_the_user_said_last_stays_in_a_long_turn_and_is_replaced_in_the_nex
     assert again.kept == (1,)
     assert "m3" in {m.id for m in again.replaced}
     assert "the story so far" in transcript(again, summary, 1000)
+
+
+def test_what_no_answer_has_taken_in_is_never_replaced() -> None:
+    call = MessageToolCall("c", "read_file", "{}")
+    messages = [
+        Message("m1", Role.USER, "go", NOW, ordinal=1),
+        Message("m2", Role.ASSISTANT, "I read. " * 999, NOW, ordinal=2),
+        Message("m3", Role.ASSISTANT, "", NOW, ordinal=3, tool_calls=(call,)),
+        Message("m4", Role.TOOL, "found " * 999, NOW, ordinal=4, tool_call_id="c", name="read_file"),
+        Message("m5", Role.USER, "not there " * 999, NOW, ordinal=5),
+        Message("m6", Role.USER, "and be quick", NOW, ordinal=6),
+    ]
+    cut = cut_of(messages, None, 500)
+    assert cut is not None
+    assert [each.id for each in cut.replaced] == ["m2"]
