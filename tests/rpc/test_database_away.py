@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +28,8 @@ from tests.support.runtime_client import (
 )
 from tests.support.tcp_relay import TcpRelay, relay_to
 
+_PATIENCE = 10.0
+
 
 @dataclass
 class Far:
@@ -36,9 +39,28 @@ class Far:
     wire: TcpRelay
 
     async def whole(self) -> None:
-        """Returns when the server serves again."""
+        """Returns when the server serves again: is healthy, and lets calls through to the database.
+
+        The one does not follow from the other: an absence too short for health to notice can have opened the circuit.
+        """
         async with grpc.aio.insecure_channel(self.runtime.address) as channel:
             await HealthClient(channel).becomes(SERVING)
+            client = RuntimeClient(channel)
+            async with asyncio.timeout(_PATIENCE):
+                while seconds := await _held_off(client):  # noqa: ASYNC110
+                    await asyncio.sleep(seconds)
+
+
+async def _held_off(client: RuntimeClient) -> float:
+    """The seconds a refused caller is told to wait; 0 for a caller that was answered."""
+    try:
+        await client.list_sessions()
+    except grpc.aio.AioRpcError as error:
+        refusal = refusal_of(error)
+        assert refusal.reason == "DATABASE_UNAVAILABLE"
+        assert refusal.retry_seconds
+        return refusal.retry_seconds
+    return 0.0
 
 
 @pytest.fixture(scope="module")

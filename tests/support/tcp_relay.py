@@ -41,16 +41,23 @@ class TcpRelay:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._listener is None:  # it was already on its way when the wire was cut
+            writer.transport.abort()
+            return
         connection = asyncio.create_task(self._pass_on(reader, writer))
         self._connections.add(connection)
-        connection.add_done_callback(self._connections.discard)
+
+        def ended(_: asyncio.Task[None]) -> None:
+            writer.transport.abort()  # here, for a task that is cancelled before it begins runs no `finally`
+            self._connections.discard(connection)
+
+        connection.add_done_callback(ended)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await self._connect()
         try:
             await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
         finally:
-            writer.transport.abort()
             far_writer.transport.abort()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
