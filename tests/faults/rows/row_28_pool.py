@@ -19,6 +19,8 @@ REDUCED, FULL = 4, 60
 _TURNS = 100
 _POOL = 5
 _AT_ONCE = 10
+# Seconds that the turns are given to begin in: the first of them wait for the model all that time.
+_PATIENCE = 60
 _OWNER = "waiting"
 # A connection that somebody holds: it is in a transaction and does nothing, or has worked on one
 # thing for longer than a busy machine explains.
@@ -31,7 +33,13 @@ WHERE application_name = 'agent-runtime' AND clock_timestamp() - xact_start > in
 async def run(seconds: int, seed: int, *, pooled: bool = False) -> Verdict:
     """Lets all turns wait in mid-answer for so many seconds, and meanwhile asks for other things."""
     script = reply(text("before "), gate("model"), text("after"), repeat=True)
-    async with world(script, replicas=1, settings={"DATABASE_POOL_SIZE": str(_POOL)}, pooled=pooled) as w:
+    patience = str(2 * seconds + _PATIENCE)
+    settings = {
+        "DATABASE_POOL_SIZE": str(_POOL),
+        "LLM_PROGRESS_TIMEOUT": patience,
+        "LLM_TRANSPORT_TIMEOUT": patience,
+    }
+    async with world(script, replicas=1, settings=settings, pooled=pooled) as w:
         caller = Caller(w.net, _OWNER)
         client = caller.at(w.net.names[0])
 
