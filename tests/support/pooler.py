@@ -28,6 +28,8 @@ unix_socket_dir =
 auth_type = any
 pool_mode = transaction
 default_pool_size = 20
+; Each transaction on another connection than the one before: nothing works by luck.
+server_round_robin = 1
 max_client_conn = 1000
 ; It looks again for a PostgreSQL that was away as often as this, the default being 15 s.
 server_login_retry = 1

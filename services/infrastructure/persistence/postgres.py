@@ -164,7 +164,19 @@ def _new_engine(url: str, pool_size: int, *, pooled: bool, patient: bool = False
         connect_args=connect_args | {"server_settings": server_settings},
     )
     event.listen(engine.sync_engine, "checkout", _refuse_the_dead)
+    if pooled:
+        # SQLAlchemy asks a new connection some things; they, too, need one transaction around them.
+        event.listen(engine.sync_engine, "connect", _begin, insert=True)
+        event.listen(engine.sync_engine, "connect", _end)
     return engine
+
+
+def _begin(connection: Any, *_: object) -> None:
+    await_only(connection.driver_connection.execute(_BEGIN))
+
+
+def _end(connection: Any, *_: object) -> None:
+    await_only(connection.driver_connection.execute("ROLLBACK"))
 
 
 def _refuse_the_dead(connection: Any, *_: object) -> None:
