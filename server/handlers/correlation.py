@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.telemetry.correlation import current_correlation_id
+from services.application.correlation import current_correlation_id, current_traceparent
 
 
 def correlation_id() -> str:
@@ -11,3 +11,8 @@ def correlation_id() -> str:
     if current is None:
         raise AssertionError("a handler was called without its interceptors")
     return current
+
+
+def traceparent() -> str | None:
+    """The W3C `traceparent` that the caller has sent, if it did."""
+    return current_traceparent()

@@ -12,7 +12,7 @@ from server.converters.page_tokens import PageTokens
 from server.converters.stream import to_send_message_response, to_watch_session_response
 from server.converters.tool import to_open_tool_call
 from server.converters.turn import to_turn
-from server.handlers.correlation import correlation_id
+from server.handlers.correlation import correlation_id, traceparent
 from server.handlers.stream_writer import write_stream
 from server.interceptors.authentication import current_principal
 from server.interceptors.rpc_context import RpcContext
@@ -47,7 +47,9 @@ class MessageHandler(MessageServiceServicer):
         self, request: message_service_pb2.SendMessageRequest, context: RpcContext
     ) -> None:
         fields = message_requests.from_send_message(request, max_text_bytes=self.user_message_bytes)
-        stream = await self.send_message.execute(current_principal(), **fields, correlation_id=correlation_id())
+        stream = await self.send_message.execute(
+            current_principal(), **fields, correlation_id=correlation_id(), traceparent=traceparent()
+        )
         await write_stream(
             context,
             stream,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from server.interceptors.rpc import Proceed, Rpc
-from server.telemetry.correlation import CORRELATION_ID_KEY, bind_correlation, correlation_id_from, traceparent_from
+from server.telemetry.correlation import CORRELATION_ID_KEY, correlation_id_from, traceparent_from
+from services.application.correlation import bind_correlation
 
 
 async def correlate(rpc: Rpc, proceed: Proceed) -> Any:

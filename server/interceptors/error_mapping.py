@@ -12,7 +12,7 @@ from grpc_status import rpc_status
 
 from server.errors import internal_status, status_of
 from server.interceptors.rpc import Proceed, Rpc
-from server.telemetry.correlation import current_correlation_id
+from services.application.correlation import current_correlation_id
 from services.domain.errors import ErrorReason, RuntimeServiceError
 
 _log = structlog.stdlib.get_logger("server.errors")

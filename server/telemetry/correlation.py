@@ -1,36 +1,16 @@
-"""The id and the trace that tie together everything one call causes: log lines, events, requests to the model."""
+"""Which correlation ids and traces of callers are taken over: those that are harmless in logs and headers."""
 
 from __future__ import annotations
 
 import re
 import secrets
 from collections.abc import Sequence
-from contextvars import ContextVar
 
 CORRELATION_ID_KEY = "x-correlation-id"
 TRACEPARENT_KEY = "traceparent"
 
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-
-_correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=None)
-_traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
-
-
-def current_correlation_id() -> str | None:
-    """The id of the call this task works for, also in tasks that the call started; None outside of calls."""
-    return _correlation_id.get()
-
-
-def current_traceparent() -> str | None:
-    """The caller's valid W3C `traceparent`, or None."""
-    return _traceparent.get()
-
-
-def bind_correlation(correlation_id: str, traceparent: str | None) -> None:
-    """Tie the running task, and tasks it starts, to a call. Never undone: the task ends with its call."""
-    _correlation_id.set(correlation_id)
-    _traceparent.set(traceparent)
 
 
 def correlation_id_from(metadata: Sequence[tuple[str, str | bytes]]) -> str:

@@ -13,7 +13,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from server.telemetry.correlation import current_correlation_id
+from services.application.correlation import current_correlation_id, current_traceparent
 
 _MASK = "***"
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@\"\\]*):([^\s/@\"\\]+)@")
@@ -52,7 +52,7 @@ def configure_logging(
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _add_correlation_id,
+        _add_correlation,
         structlog.processors.format_exc_info,
     ]
     render: list[Processor] = (
@@ -83,10 +83,13 @@ def configure_logging(
     logging.captureWarnings(True)
 
 
-def _add_correlation_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def _add_correlation(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     correlation_id = current_correlation_id()
     if correlation_id is not None:
         event.setdefault("correlation_id", correlation_id)
+    traceparent = current_traceparent()
+    if traceparent is not None:
+        event.setdefault("trace_id", traceparent.split("-")[1])
     return event
 
 

@@ -124,6 +124,7 @@ class Input:
 
     `turn_id` is the turn it belongs to; while it is PENDING that is empty for one that waits for a turn of its own.
     `message` is what a PENDING one will say. `taken_sequence` is where the log says that it was taken or withdrawn.
+    `traceparent` is that of the call it came with, in the format of W3C.
     """
 
     id: str
@@ -138,6 +139,7 @@ class Input:
     message: UserMessage | None = None
     taken_sequence: int = 0
     correlation_id: str = ""
+    traceparent: str | None = None
 
     @property
     def steers(self) -> bool:

@@ -72,6 +72,7 @@ class ModelRequest:
 
     `call_id_prefix` makes the ids of calls for which the provider gave none: `<prefix>_<n>`. `answer_schema` is what
     the text of the answer should follow; only some providers hold a model to it, so the answer is read with care.
+    `traceparent` is that of the caller; the provider is sent one that continues it.
     """
 
     messages: tuple[Message, ...]

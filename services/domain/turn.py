@@ -164,7 +164,8 @@ class Turn:
     PAUSED. `batch_ordinal` is the ordinal of the message whose calls it waits for, or waited for last. `running_time`
     is in seconds up to its last end or pause; it has been working since `work_start_time`. `limits` are the caller's,
     counted from `counted_from`. `shares` split the counts by agent, `models` the answers by model. `repeats` says how
-    often which call was made in vain, by its digest.
+    often which call was made in vain, by its digest. `correlation_id` and `traceparent` are those of the call that
+    started it, and tie all it does to that call, whoever makes it go on.
     """
 
     id: str
@@ -195,6 +196,7 @@ class Turn:
     shares: Mapping[str, AgentShare] = field(default_factory=dict)
     models: Mapping[str, ModelUsage] = field(default_factory=dict)
     repeats: Mapping[str, int] = field(default_factory=dict)
+    traceparent: str | None = None
 
     def having_used(self, agent: str, *, model_calls: int = 0, tool_calls: int = 0, usage: Usage = NO_USAGE) -> Turn:
         """The turn with that counted, in all and as this agent's."""

@@ -142,6 +142,8 @@ class LeaseKeeper:
             committed = await self._store.change(owner_id, session_id, decide, correlation_id=self._incarnation.name)
         except SessionNotFoundError:
             return
-        if committed.claim is not None:
-            logger.info("a turn is taken up again", extra={"session_id": session_id})
+        turn = committed.session.turn if committed.session is not None else None
+        if committed.claim is not None and turn is not None:
+            about = {"session_id": session_id, "turn_id": turn.id, "correlation_id": turn.correlation_id}
+            logger.info("a turn is taken up again", extra=about)
             self._turns.start_claimed(committed)

@@ -43,6 +43,7 @@ class SendMessage:
         after_sequence: int | None,
         detach: bool,
         correlation_id: str,
+        traceparent: str | None = None,
     ) -> EventStream:
         """Accepts the input, or finds it again, and returns its stream.
 
@@ -70,6 +71,7 @@ class SendMessage:
             request_id=request_id,
             key=key,
             correlation_id=correlation_id,
+            traceparent=traceparent,
         )
         if repeated:
             return await self._stream_again(session_key, accepted, accepted.sequence - 1, detach)

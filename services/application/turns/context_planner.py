@@ -120,6 +120,7 @@ class ContextPlanner:
         attempt: Attempt,
         *,
         correlation_id: str,
+        traceparent: str | None,
         call_id_prefix: str,
         now: datetime,
     ) -> ModelRequest:
@@ -135,6 +136,7 @@ class ContextPlanner:
             messages=(asked,),
             system_prompt=_SUMMARISER,
             correlation_id=correlation_id,
+            traceparent=traceparent,
             call_id_prefix=call_id_prefix,
             model=agent.model,
             temperature=agent.temperature,

@@ -45,15 +45,16 @@ class InputAcceptance:
         request_id: str,
         key: IdempotencyKey | None,
         correlation_id: str,
+        traceparent: str | None = None,
     ) -> tuple[int, AcceptedInput, bool]:
         """The session's key, the input, and whether it was accepted earlier: then nothing was done now.
 
-        A caller who gives up does not stop it half-way. Raises SessionNotFoundError, AgentNotFoundError,
-        RequestIdReusedError and what `accept` raises for the kind of input.
+        A turn that it starts is part of the caller's trace. A caller who gives up does not stop it half-way. Raises
+        SessionNotFoundError, AgentNotFoundError, RequestIdReusedError and what `accept` raises for the kind of input.
         """
         if isinstance(content, UserMessage) and content.agent is not None:
             self._agents.get(content.agent)
-        sender = Sender(request_id, principal.name, expected_turn_id)
+        sender = Sender(request_id, principal.name, expected_turn_id, traceparent)
 
         def decide(change: SessionChange) -> None:
             accepted = accept(change, content, sender, self._policy, self._limits)

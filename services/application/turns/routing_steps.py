@@ -92,5 +92,6 @@ def routing_request(turn: Turn, router: AgentDefinition, agents: Sequence[AgentD
         model=router.model,
         temperature=router.temperature,
         max_tokens=router.max_tokens,
+        traceparent=turn.traceparent,
         answer_schema=AnswerSchema("route", classification_schema([agent.name for agent in agents])),
     )

@@ -41,6 +41,7 @@ def start_turn(
         correlation_id=change.correlation_id,
         principal=started_by.principal,
         limits=limits,
+        traceparent=started_by.traceparent,
     )
     change.turn = turn
     if message is not None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from services.application.correlation import bind_correlation
 from services.application.ports import (
     AgentCatalog,
     Claim,
@@ -108,6 +109,7 @@ class TurnRunner:
             following: Turn | None = turn
             while following is not None and following.state is TurnState.RUNNING:
                 current = following
+                bind_correlation(current.correlation_id, current.traceparent)
                 following = await self._next_step(claim, current)
         except FencedError:
             raise
@@ -190,6 +192,7 @@ class TurnRunner:
             agent,
             attempt_of(begun),
             correlation_id=begun.correlation_id,
+            traceparent=begun.traceparent,
             call_id_prefix=call_id_prefix(begun),
             now=self._clock.now(),
         )
@@ -276,6 +279,7 @@ def _request(
         model=agent.model,
         temperature=agent.temperature,
         max_tokens=agent.max_tokens,
+        traceparent=turn.traceparent,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from functools import partial
@@ -165,5 +166,12 @@ def _headers(request: ModelRequest, route: OpenedRoute) -> dict[str, str]:
     if route.api_key:
         headers["authorization"] = f"Bearer {route.api_key}"
     if request.traceparent is not None:
-        headers["traceparent"] = request.traceparent
+        # The caller's trace goes on with a span of its own for each request, also for one that is a repetition.
+        version, trace_id, _, flags = request.traceparent.split("-")
+        headers["traceparent"] = f"{version}-{trace_id}-{_span_id()}-{flags}"
     return headers
+
+
+def _span_id() -> str:
+    """Sixteen hexadecimal digits that are not all zeros, which would make the header invalid."""
+    return f"{secrets.randbits(64) or 1:016x}"

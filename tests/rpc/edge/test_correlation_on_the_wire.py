@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.wrappers_pb2 import StringValue
 
-from server.telemetry.correlation import current_correlation_id, current_traceparent
+from services.application.correlation import current_correlation_id, current_traceparent
 from services.domain.errors import SessionNotFoundError
 from tests.rpc.edge.edge_server import running_edge
 from tests.rpc.edge.rpc_errors import refusal_of

@@ -9,7 +9,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from server.authentication.static_keys import StaticKeyAuthenticator
 from server.identity_settings import ServiceKey
-from server.telemetry.correlation import current_correlation_id
+from services.application.correlation import current_correlation_id
 from tests.rpc.edge.edge_server import SERVICE, running_edge
 from tests.rpc.edge.raw_http2 import raw_call
 

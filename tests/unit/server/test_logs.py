@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from server.telemetry.correlation import bind_correlation
 from server.telemetry.logs import configure_logging
+from services.application.correlation import bind_correlation
 from tests.support.logging_state import kept_logging
 
 SECRET = 'p"ss/wörd-71c3'

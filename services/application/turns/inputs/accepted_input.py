@@ -14,11 +14,15 @@ from services.domain.session_events import InputAccepted, InputWithdrawn
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sends an input: the request id they chose (may be empty), their name, and the turn they mean (empty: any)."""
+    """Who sends an input: the request id they chose (may be empty), their name, and the turn they mean (empty: any).
+
+    `traceparent` is that of the call, in the format of W3C.
+    """
 
     request_id: str
     principal: str
     expected_turn_id: str = ""
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ def record_input(
         message=waiting,
         taken_sequence=0 if waiting is not None else change.last_sequence + 1,
         correlation_id=change.correlation_id,
+        traceparent=sender.traceparent,
     )
     change.inputs[accepted.id] = accepted
     position = next((n for n, each in enumerate(change.pending_inputs, 1) if each.id == accepted.id), 0)
