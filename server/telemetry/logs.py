@@ -18,6 +18,8 @@ from services.application.correlation import current_correlation_id, current_tra
 _MASK = "***"
 _URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@\"\\]*):([^\s/@\"\\]+)@")
 _BEARER = re.compile(r"(?i)\bbearer\s+(?:\\.|[^\s\"\\])+")
+# What PostgreSQL adds to an error: the row that it refuses, and with it what people wrote.
+_ROW_REFUSED = re.compile(r"\nDETAIL:.*?(?=\n\n(?:The above|During handling)|\n\[SQL: |\Z)", re.DOTALL)
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code not in (0x09, 0x0A)}
 # Shorter texts occur by chance; masking them would only garble the log.
 _MIN_SECRET = 6
@@ -54,6 +56,7 @@ def configure_logging(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _add_correlation,
         structlog.processors.format_exc_info,
+        _leave_out_rows,
     ]
     render: list[Processor] = (
         [_render_json] if log_format == "json" else [_escape_controls, structlog.dev.ConsoleRenderer(colors=False)]
@@ -90,6 +93,12 @@ def _add_correlation(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     traceparent = current_traceparent()
     if traceparent is not None:
         event.setdefault("trace_id", traceparent.split("-")[1])
+    return event
+
+
+def _leave_out_rows(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    if "exception" in event:
+        event["exception"] = _ROW_REFUSED.sub("\nDETAIL:  (left out)", str(event["exception"]))
     return event
 
 

@@ -19,6 +19,7 @@ from tests.faults.rows import (
     row_07_model_faults,
     row_08_parser,
     row_22_retries,
+    row_23_secrets,
     row_28_conformance,
     row_28_pool,
 )
@@ -43,7 +44,7 @@ async def _sized(module: ModuleType, size: Size, seed: int, *, leg: str = "", **
 
 PROCESS_ROWS: Mapping[int, Row] = {
     module.ROW: partial(_sized, module)
-    for module in (row_01_kill, row_03_zombie, row_04_postgres_restart, row_06_resume, row_28_pool)
+    for module in (row_01_kill, row_03_zombie, row_04_postgres_restart, row_06_resume, row_23_secrets, row_28_pool)
 }
 """Rows that break processes, connections and databases from outside."""
 

@@ -53,6 +53,32 @@ def test_lines_of_a_call_carry_its_id(stream: io.StringIO) -> None:
     assert [line["correlation_id"] for line in lines(stream)] == ["call-1", "call-1"]
 
 
+def test_lines_of_a_traced_call_carry_its_trace(stream: io.StringIO) -> None:
+    def work() -> None:
+        bind_correlation("call-1", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+        logging.getLogger("library").info("theirs")
+
+    contextvars.copy_context().run(work)
+    assert [line["trace_id"] for line in lines(stream)] == ["4bf92f3577b34da6a3ce929d0e0e4736"]
+
+
+def test_the_row_that_a_database_refuses_is_left_out(stream: io.StringIO) -> None:
+    refused = "no good row\nDETAIL:  Failing row contains (what they\nwrote)."
+    try:
+        try:
+            raise ValueError(refused)
+        except ValueError as error:
+            raise RuntimeError(f"{error}\n[SQL: INSERT]") from error
+    except RuntimeError:
+        logging.getLogger("x").exception("failed")
+    (line,) = lines(stream)
+    told = str(line["exception"])
+    assert "what they" not in told
+    assert "wrote" not in told
+    assert told.count("no good row\nDETAIL:  (left out)\n") == 2
+    assert told.endswith("[SQL: INSERT]")
+
+
 def test_each_component_has_its_level(stream: io.StringIO) -> None:
     for name in ("quiet", "loud", "other"):
         structlog.stdlib.get_logger(name).debug("d")
