@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import ssl
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -43,10 +42,17 @@ class _Site:
     wire: TcpRelay
     database: str
     authority: Authority
+    encrypted: bool
+
+    def channel(self) -> grpc.aio.Channel:
+        """A way to the server."""
+        if not self.encrypted:
+            return grpc.aio.insecure_channel(self.runtime.address)
+        return grpc.aio.secure_channel(self.runtime.address, grpc.ssl_channel_credentials(self.authority.certificate))
 
 
 async def run(hostile: int, seed: int) -> Verdict:
-    """The same talk at INFO and at DEBUG; at INFO strangers send so many hostile headers besides."""
+    """The same talk at INFO, with so many calls with hostile headers besides, and at DEBUG, encrypted."""
     planted = Sentinels(seed)
     planted.replace("token", token(sub="ann"))
     planted.replace("token signed wrongly", token(sub="ann", key=rsa_key("mallory")))
@@ -54,7 +60,7 @@ async def run(hostile: int, seed: int) -> Verdict:
     controls = lines = refusals = calls = 0
     async with local_postgres() as postgres:
         for level in ("INFO", "DEBUG"):
-            async with _site(postgres, planted, level) as site:
+            async with _site(postgres, planted, level, encrypted=level == "DEBUG") as site:
                 caller = Caller(planted)
                 await _converse(site, planted, caller)
                 if level == "INFO":
@@ -91,7 +97,7 @@ async def run(hostile: int, seed: int) -> Verdict:
 
 
 @asynccontextmanager
-async def _site(postgres: LocalPostgres, planted: Sentinels, level: str) -> AsyncIterator[_Site]:
+async def _site(postgres: LocalPostgres, planted: Sentinels, level: str, *, encrypted: bool) -> AsyncIterator[_Site]:
     """A server with a credential of every kind, on a database of its own."""
     name, password = f"row_23_{level.lower()}", planted["password of the database"]
     admin = await asyncpg.connect(postgres.url)
@@ -124,22 +130,22 @@ async def _site(postgres: LocalPostgres, planted: Sentinels, level: str) -> Asyn
                 "JWT__KEY_SET": str(files / "keys.json"),
                 "JWT__ISSUER": ISSUER,
                 "JWT__AUDIENCE": AUDIENCE,
-                "TLS__CERTIFICATE": str(files / "server.pem"),
-                "TLS__PRIVATE_KEY": str(files / "server.key"),
                 "RESILIENCE__MODEL_ATTEMPTS": "1",
                 "RESILIENCE__MODEL_FALLBACKS": json.dumps([fallback]),
                 "RESILIENCE__MODEL_CIRCUIT_FAILURES": "1000000",
                 "RESILIENCE__DATABASE_CIRCUIT_FAILURES": "1000000",
             }
+            if encrypted:
+                settings["TLS__CERTIFICATE"] = str(files / "server.pem")
+                settings["TLS__PRIVATE_KEY"] = str(files / "server.key")
             url = f"postgresql://{_ROLE}_{level.lower()}:{password}@127.0.0.1:{wire.port}/{name}"
             async with RuntimeProcess(url, model.url, settings) as runtime:
-                yield _Site(runtime, model, wire, PostgresServer(postgres.url).url_of(name), authority)
+                yield _Site(runtime, model, wire, PostgresServer(postgres.url).url_of(name), authority, encrypted)
 
 
 async def _converse(site: _Site, planted: Sentinels, caller: Caller) -> None:
     """Everything people do, and everything that can go wrong while they do."""
-    credentials = grpc.ssl_channel_credentials(site.authority.certificate)
-    async with grpc.aio.secure_channel(site.runtime.address, credentials) as channel:
+    async with site.channel() as channel:
         caller.connect(channel)
         await talk(caller, site.model)
         session = await caller.client.new_session(agent="universal", title=planted["title"])
@@ -167,9 +173,6 @@ async def _execute(site: _Site, statement: str) -> None:
 async def _shout(site: _Site, planted: Sentinels, count: int, seed: int) -> int:
     """So many calls with hostile ids, traces and names of programs, from peers that keep no rules."""
     choice = random.Random(seed)
-    tls = ssl.create_default_context(cadata=site.authority.certificate.decode())
-    tls.check_hostname = False
-    tls.set_alpn_protocols(["h2"])
     bearer = (b"authorization", f"Bearer {planted['service key']}".encode())
     busy = asyncio.Semaphore(_RAW_AT_ONCE)
 
@@ -178,7 +181,7 @@ async def _shout(site: _Site, planted: Sentinels, count: int, seed: int) -> int:
         headers = [bearer, (b"x-correlation-id", value), (b"traceparent", value), (b"user-agent", value)]
         headers += [(b"x-correlation-id", value)] * (n % 7 == 0) + [(b"x-correlation-id-bin", value)] * (n % 5 == 0)
         async with busy:
-            await raw_call(site.runtime.address, _RPC, headers, tls=tls)
+            await raw_call(site.runtime.address, _RPC, headers)
 
     await asyncio.gather(*(one(n) for n in range(count)))
     return count

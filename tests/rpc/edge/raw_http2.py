@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Sequence
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -11,17 +10,10 @@ _DATA, _HEADERS, _SETTINGS = 0x0, 0x1, 0x4
 _END_STREAM, _END_HEADERS, _ACK = 0x1, 0x4, 0x1
 
 
-async def raw_call(
-    address: str,
-    path: str,
-    headers: Sequence[tuple[bytes, bytes]],
-    message: bytes = b"",
-    *,
-    tls: ssl.SSLContext | None = None,
-) -> None:
+async def raw_call(address: str, path: str, headers: Sequence[tuple[bytes, bytes]], message: bytes = b"") -> None:
     """Sends one unary call with these extra headers and returns when the server has ended the stream or hung up."""
     host, _, port = address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port), ssl=tls)
+    reader, writer = await asyncio.open_connection(host, int(port))
     block = [
         (b":method", b"POST"),
         (b":scheme", b"http"),
