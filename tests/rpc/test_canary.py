@@ -246,6 +246,9 @@ async def test_a_database_that_is_away_is_not_named(planted: Planted) -> None:
     await planted.wire.cut()
     try:
         codes = {rpc.name: await planted.hear(rpc, good_request(rpc, session.id, turn_id)) for rpc in OFFERED_RPCS}
+        # Whoever has no credential is told just that: nobody looked into the database before.
+        nobody = {await planted.hear(rpc, good_request(rpc, session.id, turn_id), ()) for rpc in OFFERED_RPCS}
+        assert nobody == {grpc.StatusCode.UNAUTHENTICATED}
     finally:
         await planted.wire.mend()
     without_database = {"AgentService/ListAgents", "AgentService/GetAgent"}
