@@ -7,7 +7,7 @@ import json
 import random
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,10 +178,13 @@ async def _shout(site: _Site, planted: Sentinels, count: int, seed: int) -> int:
 
     async def one(n: int) -> None:
         value = _hostile(choice, n)
-        headers = [bearer, (b"x-correlation-id", value), (b"traceparent", value), (b"user-agent", value)]
-        headers += [(b"x-correlation-id", value)] * (n % 7 == 0) + [(b"x-correlation-id-bin", value)] * (n % 5 == 0)
+        headers = [bearer, (b"x-correlation-id", value), (b"traceparent", value[:99]), (b"user-agent", value[:99])]
+        headers += [(b"x-correlation-id", value[:99])] * (n % 7 == 0) + [(b"x-correlation-id-bin", value[:99])] * (
+            n % 5 == 0
+        )
         async with busy:
-            await raw_call(site.runtime.address, _RPC, headers)
+            with suppress(TimeoutError):  # on a machine that is busy with other things
+                await raw_call(site.runtime.address, _RPC, headers)
 
     await asyncio.gather(*(one(n) for n in range(count)))
     return count
