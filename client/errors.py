@@ -21,6 +21,14 @@ _TRANSPORT = frozenset(
     }
 )
 _PASSING = frozenset({"DATABASE_UNAVAILABLE", "DEADLINE_EXCEEDED", "DRAINING", "SLOW_CONSUMER"})
+# What gRPC says when the two ends cannot agree on encryption; another try ends in the same way.
+_WRONG_VERSION, _WRONG_NAME, _DISTRUST = "WRONG_VERSION_NUMBER", "Hostname Verification Check failed", "SSL_ERROR_SSL"
+_CAUSES = {
+    _WRONG_VERSION: "the server does not speak TLS on this port",
+    _WRONG_NAME: "the server's certificate is for another name",
+    _DISTRUST: "the server's certificate is not believed",
+    "Domain name not found": "no such host is known",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,16 @@ class RuntimeCallError(Exception):
     @property
     def passes(self) -> bool:
         """Whether the same call may well succeed in a moment: the connection or the replica went away."""
-        return self.reason in _PASSING or (not self.reason and self.code in _TRANSPORT)
+        if self.reason:
+            return self.reason in _PASSING
+        return self.code in _TRANSPORT and not any(mark in self.message for mark in (_WRONG_NAME, _DISTRUST))
+
+    @property
+    def cause(self) -> str:
+        """Why no connection comes about, in words for people where it is not simply away; else empty."""
+        if self.reason or self.code not in _TRANSPORT:
+            return ""
+        return next((words for mark, words in _CAUSES.items() if mark in self.message), "")
 
 
 class StreamEndedError(Exception):

@@ -13,7 +13,7 @@ INVITATION = (
 )
 _ROUTE = '{"agent": "coder", "confidence": "high", "reason": "wants to see tools at work"}'
 
-SCRIPT = (
+_TOUR = (
     # The question of the router, which offers no tools.
     reply(text(_ROUTE), when=When(last_user_contains=_SHOW, has_tools=False)),
     reply(
@@ -41,3 +41,6 @@ SCRIPT = (
         when=When(last_user_contains=_SHOW, last_role="tool"),
     ),
 )
+
+# Each reply is given once, which keeps those of one tour in their order.
+SCRIPT = _TOUR * 100

@@ -19,6 +19,9 @@ from server.settings_reference import settings_reference
 from server.startup_error import StartupError
 from server.telemetry.logs import configure_logging
 
+# A prompt, tools, a question and room for an answer; with less, histories are cut at every turn.
+_SMALL_WINDOW = 16_000
+
 app = typer.Typer(help="Agent Runtime", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 DatabaseUrl = Annotated[str | None, typer.Option(help="Database; prefer the variable if it holds a password.")]
@@ -46,7 +49,9 @@ def serve(
         # Imported late: the other commands need none of it, and gRPC must find its log switched off.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         from server.bootstrap import run
+        from server.tls import server_credentials
 
+        server_credentials(settings.tls)  # files that cannot be used stop the start before a database is changed
         uvloop.run(run(settings, announce))
         # The loop is gone and with it our handlers; a late second signal must not turn success into failure.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -88,6 +93,8 @@ def _configure_logging(settings: Settings) -> None:
     log = structlog.stdlib.get_logger("server.config")
     for name in unknown_variables():
         log.warning("unknown setting ignored", variable=name)
+    if (least := min([settings.context.window, *settings.context.windows.values()])) < _SMALL_WINDOW:
+        log.warning("a model reads so little that turns may not fit", window=least)
     if settings.dev and not settings.anybody_may_call and not settings.on_loopback:
         log.warning("anybody who reaches this address is an operator", listen=settings.listen)
 

@@ -103,7 +103,10 @@ class Transcript:
 
     def reconnecting(self, news: Reconnecting) -> None:
         """Says once, and then only shows, that the connection is away."""
-        if news.attempt == 2:  # the first try is often enough and not worth a word
+        cause = news.error.cause if news.error is not None else ""
+        if cause and news.attempt == 1:
+            self.screen.line(f"… there is no connection: {cause}; trying again", "yellow")
+        elif not cause and news.attempt == 2:  # the first try is often enough and not worth a word
             self.screen.line("… the connection is away; coming back", "yellow")
         if news.attempt >= 2:
             self.screen.busy(f"connecting (try {news.attempt + 1}) …")

@@ -33,8 +33,10 @@ def from_user_message(checks: Checks, wire: input_pb2.UserMessage, *, max_text_b
     """What it returns counts once `checks.done` has passed, as with every function of this module."""
     checks.words("user_message.text", wire.text, size=max_text_bytes)
     agent = wire.agent if wire.HasField("agent") else None
-    if agent is not None:
-        checks.agent("user_message.agent", agent, required=True)
+    if agent == "":
+        checks.wrong("user_message.agent", "is no agent's name; leave it out to speak to the current agent")
+    elif agent is not None:
+        checks.agent("user_message.agent", agent)
     checks.later("user_message.workspace_revision", used=wire.HasField("workspace_revision"))
     return UserMessage(wire.text, agent)
 

@@ -29,8 +29,8 @@ _QUIET: Mapping[str, str] = {
     "sqlalchemy.engine": "WARNING",
     "aiosqlite": "WARNING",
     "httpx": "WARNING",
-    # Lists its own parts at every start.
-    "alembic.runtime.plugins": "WARNING",
+    # Lists its own parts at every start, and each step of the first.
+    "alembic": "WARNING",
     "asyncio": "INFO",
 }
 # gRPC's word on a header that is no UTF-8, at level ERROR with its value: any stranger's text, or a credential.

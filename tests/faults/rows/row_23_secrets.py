@@ -30,7 +30,7 @@ ROW = 23
 REDUCED, FULL = 500, 10_000
 _ROLE = "sentinel"
 _RAW_AT_ONCE = 8
-_RPC = "/agent_runtime.v1.SessionService/ListSessions"
+_RPC = "/agent_runtime.v1.AgentService/ListAgents"  # nobody else in the row does it well
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,8 @@ async def run(hostile: int, seed: int) -> Verdict:
                 planted.search("an error", refusal, SECRETS + BODIES)
             if level == "INFO":
                 # The core may have cut some off before they were calls; none makes more than its one line.
-                reached = sum(line["event"] == "rpc" and line["method"] == _RPC for line in logged)
+                mine = [line for line in logged if line["event"] == "rpc" and line["method"] == _RPC]
+                reached = sum(line["code"] == "OK" for line in mine)
                 if not calls // 2 <= reached <= calls:
                     complaints.append(f"{calls} hostile calls made {reached} lines")
     return Verdict(

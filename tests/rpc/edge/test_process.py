@@ -146,8 +146,12 @@ def test_the_settings_are_printed_as_a_table() -> None:
 
 
 async def test_the_log_warns_of_a_misspelt_variable(tmp_path: Path) -> None:
-    async with serving(tmp_path, "--dev", AGENT_RUNTIME__LISTENN="x") as one:
+    async with serving(tmp_path, "--dev", AGENT_RUNTIME__LISTENN="x", AGENT_RUNTIME__CONTEXT__WINDOW="8000") as one:
         one.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(10):
             _, errors = await one.process.communicate()
-        assert json.loads(errors.decode().splitlines()[0])["variable"] == "AGENT_RUNTIME__LISTENN"
+        logged = [json.loads(line) for line in errors.decode().splitlines()]
+        assert logged[0]["variable"] == "AGENT_RUNTIME__LISTENN"
+        assert (logged[1]["level"], logged[1]["window"]) == ("warning", 8000)
+        # The first start makes the database, without a word about its parts.
+        assert [line for line in logged if line["logger"].startswith("alembic")] == []

@@ -161,6 +161,7 @@ async def test_files_that_cannot_be_used_are_one_line(site: Site, spoil: object,
         async with serving(site, site.mutual()):
             pass
     assert "Traceback" not in str(caught.value)
+    assert not (site.directory / "runtime.db").exists()  # it was noticed before anything was begun
 
 
 async def test_tokens_are_taken_by_the_keys_of_their_issuer(site: Site) -> None:
