@@ -50,6 +50,7 @@ def test_a_session(view: SessionView) -> None:
 OF_THE_INSIDE = {
     "principal",
     "correlation_id",
+    "traceparent",
     "attempt",
     "batch_ordinal",
     "work_start_time",
