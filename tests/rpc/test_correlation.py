@@ -17,6 +17,7 @@ from devtools.runtime_process import RuntimeProcess
 from devtools.scripted_model import ScriptedModel, When, call, gate, refusal, reply, text, tool_calls
 from tests.rpc.conftest import ONE_ATTEMPT
 from tests.support.runtime_client import RuntimeClient, connected, kinds, read_until, text_result
+from tests.support.unlimited import UNLIMITED
 
 TRACES = {"one": f"00-{'a' * 32}-{'a' * 16}-00", "two": f"00-{'b' * 32}-{'b' * 16}-01"}
 
@@ -133,7 +134,7 @@ async def test_a_thousand_calls_at_once_and_every_line_bears_its_own_id(tmp_path
     """Some are refused, some are cancelled at once, in the middle or too late."""
     rng = random.Random(7)
     url = f"sqlite:///{tmp_path / 'runtime.db'}"
-    settings = {"LOG_LEVEL": "DEBUG"}
+    settings = {"LOG_LEVEL": "DEBUG"} | UNLIMITED
     methods: dict[str, str] = {}
     cancelled: set[str] = set()
     async with RuntimeProcess(url, "http://127.0.0.1:1/v1", settings) as runtime, connected(runtime.address) as client:

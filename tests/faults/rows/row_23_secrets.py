@@ -25,6 +25,7 @@ from tests.rpc.edge.raw_http2 import raw_call
 from tests.support.credentials import AUDIENCE, ISSUER, Authority, key_set, public_jwk, rsa_key, token
 from tests.support.postgres import PostgresServer
 from tests.support.tcp_relay import TcpRelay, relay_to
+from tests.support.unlimited import UNLIMITED
 
 ROW = 23
 REDUCED, FULL = 500, 10_000
@@ -120,7 +121,7 @@ async def _site(postgres: LocalPostgres, planted: Sentinels, level: str, *, encr
         ]
         async with relay_to(postgres.url) as wire, running_scripted_model() as model:
             fallback = {"base_url": model.url, "model": "spare", "api_key": planted["key of a fallback"]}
-            settings = {
+            settings = UNLIMITED | {
                 "DEV": "false",
                 "KEYS": json.dumps(keys),
                 "LLM_API_KEY": planted["key of the model"],

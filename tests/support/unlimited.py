@@ -1,0 +1,20 @@
+"""Settings for servers under a load that no single caller may make, where a test is about something else."""
+
+from __future__ import annotations
+
+_MANY = "100000000"
+
+UNLIMITED = {
+    f"LIMITS__{name}": _MANY
+    for name in (
+        "WORK_PER_MINUTE",
+        "ANSWERS_PER_MINUTE",
+        "WATCHES_PER_MINUTE",
+        "READS_PER_MINUTE",
+        "STREAMS",
+        "REQUEST_BYTES",
+        "RUNNING_TURNS",
+        "SESSIONS",
+    )
+}
+"""One caller may do anything, as often and as much as it likes; every call is still counted."""
