@@ -83,7 +83,11 @@ async def run(
         server = RuntimeServer(
             settings,
             interceptor=build_chain(
-                authenticator=authenticator_for(settings, key_set), drain=drain, deadline=deadline, circuits=circuits
+                authenticator=authenticator_for(settings, key_set),
+                drain=drain,
+                deadline=deadline,
+                circuits=circuits,
+                concurrency=settings.concurrency,
             ),
             drain=drain,
             deadline=deadline,

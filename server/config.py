@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from server.identity_settings import MIN_KEY_BYTES, ServiceKey, TlsSettings, TokenSettings
 from server.rule_settings import RuleSettings
 from server.setting_groups import (
+    ConcurrencySettings,
     ContextSettings,
     Endpoint,
     Positive,
@@ -125,7 +126,10 @@ class Settings(BaseSettings):
     slow_consumer_timeout: PositiveSeconds = Field(60.0, description="A stream's reader may delay one write this long.")
     stream_max_age: PositiveSeconds = Field(
         1500.0,
-        description="A stream ends with a cursor to resume from at about this age; below 1800, a connection's age.",
+        description=(
+            "A stream ends with a cursor to resume from at this age or up to a fifth earlier; below 1800, a"
+            " connection's age."
+        ),
     )
     drain_delay: Seconds = Field(
         5.0, description="On SIGTERM: from NOT_SERVING to closing, so balancers notice. 0 in development mode if unset."
@@ -147,6 +151,7 @@ class Settings(BaseSettings):
     context: ContextSettings = ContextSettings()
     resilience: ResilienceSettings = ResilienceSettings()
     retention: RetentionSettings = RetentionSettings()
+    concurrency: ConcurrencySettings = ConcurrencySettings()
 
     @field_validator("listen")
     @classmethod
@@ -258,6 +263,7 @@ GROUPS: Mapping[str, type[BaseModel]] = {
     "context": ContextSettings,
     "resilience": ResilienceSettings,
     "retention": RetentionSettings,
+    "concurrency": ConcurrencySettings,
 }
 """Fields of `Settings` whose variables have two names."""
 

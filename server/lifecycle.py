@@ -41,7 +41,11 @@ class RuntimeServer:
         self._deadline = deadline
         self.health = ServiceHealth()
         self.grpc = grpc.aio.server(
-            interceptors=[interceptor], options=server_options(settings.sizes.grpc_message), compression=None
+            interceptors=[interceptor],
+            options=server_options(settings.sizes.grpc_message),
+            # It counts idle streams and health as well, and refuses with no reason: only a net.
+            maximum_concurrent_rpcs=settings.concurrency.net,
+            compression=None,
         )
 
     async def start(self, services: Sequence[str]) -> str:

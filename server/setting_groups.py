@@ -48,6 +48,21 @@ class Sizes(BaseModel):
     tool_result: Bytes = Field(ByteSize(1 << 20), description="The result of one tool call.")
 
 
+class ConcurrencySettings(BaseModel):
+    """How many calls of all owners one server process takes at once; what is beyond is refused at once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    streams: Positive = Field(12_000, description="Open streams, each about 35 KB; idle ones count.")
+    calls: Positive = Field(1_000, description="Unary calls in work.")
+    reserve: Positive = Field(100, description="Further places for CancelTurn and for operators.")
+
+    @property
+    def net(self) -> int:
+        """Calls at which gRPC itself refuses, should these places ever be counted wrongly."""
+        return 2 * (self.streams + self.calls + self.reserve)
+
+
 class TurnSettings(BaseModel):
     """What one turn may use and how long it waits; times are seconds."""
 

@@ -6,18 +6,25 @@ from server.drain_signal import DrainSignal
 from server.interceptors.access_log import log_access
 from server.interceptors.authentication import Authentication
 from server.interceptors.circuit_breaking import CircuitBreaking
+from server.interceptors.concurrency import Concurrency
 from server.interceptors.correlation import correlate
 from server.interceptors.deadline import Deadline
 from server.interceptors.deserialise_guard import refuse_undecodable
 from server.interceptors.drain_gate import DrainGate
 from server.interceptors.error_mapping import map_errors
 from server.interceptors.seam import InterceptionSeam
+from server.setting_groups import ConcurrencySettings
 from services.application.ports import Authenticator
 from services.application.ports.circuits import Circuits
 
 
 def build_chain(
-    *, authenticator: Authenticator, drain: DrainSignal, deadline: Deadline, circuits: Circuits
+    *,
+    authenticator: Authenticator,
+    drain: DrainSignal,
+    deadline: Deadline,
+    circuits: Circuits,
+    concurrency: ConcurrencySettings = ConcurrencySettings(),  # noqa: B008 - frozen
 ) -> InterceptionSeam:
     """The one interceptor to give to the server; first in the list is outermost.
 
@@ -36,6 +43,8 @@ def build_chain(
             # Strangers learn nothing of the contract, and nothing further in meets a request that is none.
             refuse_undecodable,
             DrainGate(drain),
+            # The places of the whole process. A call that is refused here costs its principal nothing.
+            Concurrency(concurrency, deadline),
             # Here: concurrency (how many at once, by principal), then rate limits (how many a minute); both need the
             # principal, and a call that is refused takes no place in what follows.
             # Inside of all other refusals, which say nothing about a dependency and must not take its probe.

@@ -34,6 +34,11 @@ class Deadline:
         # asyncio itself keeps only weak references to tasks.
         self._running: set[asyncio.Task[Any]] = set()
 
+    @property
+    def running(self) -> int:
+        """How many unary handlers have not ended, those whose callers have left among them."""
+        return len(self._running)
+
     async def __call__(self, rpc: Rpc, proceed: Proceed) -> Any:
         """Raises DeadlineExceededError when the handler was not ready within `unary_timeout`."""
         if rpc.streaming:

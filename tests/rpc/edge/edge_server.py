@@ -18,7 +18,7 @@ from server.drain_signal import DrainSignal
 from server.grpc_options import server_options
 from server.interceptors.chain import build_chain
 from server.interceptors.deadline import Deadline
-from server.setting_groups import Sizes
+from server.setting_groups import ConcurrencySettings, Sizes
 from server.telemetry.logs import configure_logging
 from services.application.ports import Authenticator
 from services.infrastructure.circuits import ProcessCircuits
@@ -102,6 +102,7 @@ async def running_edge(
     operations: Mapping[str, Handler] = {},
     authenticator: Authenticator | None = None,
     unary_timeout: float = 30.0,
+    concurrency: ConcurrencySettings = ConcurrencySettings(),  # noqa: B008 - frozen
 ) -> AsyncIterator[Edge]:
     """Serves on a free port of 127.0.0.1 until the block ends; logs go to `Edge.log`."""
     drain, deadline = DrainSignal(), Deadline(unary_timeout)
@@ -110,6 +111,7 @@ async def running_edge(
         drain=drain,
         deadline=deadline,
         circuits=ProcessCircuits(),
+        concurrency=concurrency,
     )
     server = grpc.aio.server(interceptors=[chain], options=server_options(Sizes().grpc_message))
     server.add_generic_rpc_handlers([service(SERVICE, unary, streams), service(OPERATIONS, operations)])
