@@ -25,7 +25,7 @@ async def log_access(rpc: Rpc, proceed: Proceed) -> Any:
     except asyncio.CancelledError:
         # The core cancels a call for its passed deadline just as for a caller that left.
         late = rpc.time_left is not None and time.monotonic() >= rpc.started + rpc.time_left
-        code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+        code = rpc.context.aborted_with or (grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED)
         raise
     finally:
         _log.info("rpc", code=code.name, **_facts(rpc))

@@ -61,14 +61,15 @@ class RpcContext:
     async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Metadata = ()) -> Never:
         """Ends the call with an error by raising AbortError, which every caller lets pass.
 
-        A peer that reads nothing gets the error when it does, but does not keep the handler.
+        A peer that reads nothing gets the error when it does, but does not keep the handler: that ends as if cancelled.
         """
         self.aborted_with = code
         try:
             async with asyncio.timeout(_ABORT_SECONDS):
                 await self._inner.abort(code, details, (*self.answer_metadata, *trailing_metadata))
         except TimeoutError:
-            raise grpc.aio.AbortError from None
+            # The error is on its way. gRPC takes no other AbortError than the one it would have raised.
+            raise asyncio.CancelledError from None
 
     def _hung_up(self) -> asyncio.CancelledError:
         self.hung_up = True
