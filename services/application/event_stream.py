@@ -5,11 +5,12 @@ Every number after the start is either delivered or declared in a gap (G2).
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from services.application.event_feed import EventFeed
+from services.application.event_feed import EventFeed, KnownHead
 from services.application.ports import Clock, LogPage, SessionSnapshot
 from services.domain.errors import SessionNotFoundError
 from services.domain.message import Role
@@ -59,17 +60,23 @@ Item = SessionEvent | Gap | Heartbeat | Drain | SessionSnapshot
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """Seconds of silence before a heartbeat, and the age at which a stream is asked to move elsewhere."""
+    """Seconds of silence before a heartbeat, and the age at which a stream is asked to move elsewhere.
+
+    `age_spread` is the share of that age by which each stream's is shorter, at random up to this: streams that began
+    together do not all come back together.
+    """
 
     heartbeat: float = 15.0
     max_age: float = 1500.0
+    age_spread: float = 0.0
 
 
 class EventStream:
     """One client's stream. Iterate `items` once, inside `aclosing`.
 
     `ends_with` says whether an event or gap is the last one. `through` ends the stream at a number. `opening` comes
-    first; `snapshot`, when given, makes the snapshot that follows a cleared gap.
+    first; `head` spares the first look at the log; `snapshot`, when given, makes the snapshot that follows a cleared
+    gap.
     """
 
     def __init__(
@@ -83,6 +90,7 @@ class EventStream:
         ends_with: Callable[[SessionEvent | Gap], bool],
         through: int | None = None,
         opening: SessionSnapshot | None = None,
+        head: KnownHead | None = None,
         snapshot: Callable[[], Awaitable[SessionSnapshot]] | None = None,
     ) -> None:
         self._feed = feed
@@ -93,12 +101,14 @@ class EventStream:
         self._ends_with = ends_with
         self._through = through
         self._opening = opening
+        self._head = head
         self._snapshot = snapshot
 
     async def items(self) -> AsyncGenerator[list[Item], None]:
         """Batches of what comes next, until the end; never empty."""
-        cursor = self._feed.subscribe(self._session_key, self._after)
-        ends_at = self._clock.monotonic() + self._settings.max_age
+        cursor = self._feed.subscribe(self._session_key, self._after, self._head)
+        spread = self._settings.age_spread * random.random()
+        ends_at = self._clock.monotonic() + self._settings.max_age * (1 - spread)
         try:
             if self._opening is not None:
                 yield [self._opening]

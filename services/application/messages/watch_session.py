@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.application.event_feed import EventFeed
+from services.application.event_feed import EventFeed, KnownHead
 from services.application.event_stream import EventStream, StreamSettings
 from services.application.ports import Clock, Principal, ReadModel
 from services.domain.errors import SequenceAheadError
@@ -25,6 +25,7 @@ class WatchSession:
         `stop_at_head` ends it at what is the last number now. Raises SessionNotFoundError, SequenceAheadError.
         """
         owner_id = principal.owner_id
+        moment = self._feed.moment()
         location = await self._reads.locate(owner_id, session_id)
         opening = await self._reads.snapshot(owner_id, session_id) if snapshot else None
         head = opening.as_of_sequence if opening else location.last_sequence
@@ -42,5 +43,6 @@ class WatchSession:
             ends_with=lambda _: False,
             through=head if stop_at_head else None,
             opening=opening,
+            head=KnownHead(head, moment),
             snapshot=lambda: self._reads.snapshot(owner_id, session_id),
         )

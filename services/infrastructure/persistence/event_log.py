@@ -13,8 +13,9 @@ from services.infrastructure.persistence.query import Query
 from services.infrastructure.persistence.rows import event_from
 from services.infrastructure.persistence.tables import session_events, session_heads, sessions
 
-_MAX_EVENTS = 500
-_MAX_BYTES = 1024 * 1024
+# A stretch stays in memory until its reader has taken it, and there may be hundreds of slow ones.
+_MAX_EVENTS = 200
+_MAX_BYTES = 128 * 1024
 
 
 class SqlEventLog:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.application.event_feed import Cursor, EventFeed
+from services.application.event_feed import Cursor, EventFeed, KnownHead
 from services.domain.errors import SessionNotFoundError
 from services.domain.session_events import MessagesCleared, SessionDeleted, SessionEvent
 from tests.support.changes import NOW
@@ -273,3 +273,42 @@ async def test_a_reader_that_is_told_to_look_again_finds_what_was_never_publishe
         page = await waiting
         assert page is not None
         assert [event.sequence for event in page.events] == [3, 4]
+
+
+async def test_a_reader_who_knows_the_head_asks_the_log_nothing() -> None:
+    session = Session()
+    session.append(1, 2)
+    known = KnownHead(2, session.feed.moment())
+    cursor = session.feed.subscribe(KEY, 2, known)
+    assert await read(cursor) == []
+    session.publish(3, 3)
+    assert await read(cursor) == [3]
+    assert session.log.reads == 0
+
+
+@pytest.mark.parametrize("news", ["published", "hinted", "to be looked at"])
+async def test_a_head_that_is_old_by_now_is_not_believed(news: str) -> None:
+    session = Session()
+    session.append(1, 2)
+    known = KnownHead(2, session.feed.moment())
+    match news:
+        case "published":
+            session.publish(3, 3)
+        case "hinted":
+            session.append(3, 3)
+            session.feed.hint(KEY, 3)
+        case _:
+            session.append(3, 3)
+            session.feed.look_again(KEY)
+    assert await read(session.feed.subscribe(KEY, 2, known)) == [3]
+
+
+async def test_what_one_reader_holds_is_bounded_in_bytes() -> None:
+    session = Session()
+    async with session.reader() as cursor:
+        assert await read(cursor) == []
+        session.publish(1, 20, size=10_000)
+        page = await cursor.next(0)
+        assert page is not None
+        assert [one.sequence for one in page.events] == [1, 2, 3, 4, 5, 6]
+        assert await read(cursor) == list(range(7, 21))
