@@ -24,6 +24,7 @@ from tests.bench.statements import round_trips, statements
 from tests.bench.streamed_events import streamed_events
 from tests.bench.takeover import takeover
 from tests.bench.unary import unary
+from tests.bench.watched_sessions import watched_sessions
 
 
 async def first_token_and_round_trips(stage: Stage) -> AsyncIterator[Figure]:
@@ -38,6 +39,7 @@ FIGURES: Mapping[str, Callable[[Stage], AsyncIterator[Figure]]] = {
     "P1": streamed_events,
     "P2": first_token_and_round_trips,
     "P3": unary,
+    "P4": watched_sessions,
     "P5": long_sessions,
     "P6": statements,
     "P8": pool,

@@ -66,7 +66,7 @@ class Stage:
             RuntimeProcess(await self.new_database(kind), self.model.url, quiet) as process,
             grpc.aio.insecure_channel(process.address) as channel,
         ):
-            yield Runtime(kind, process.pid, channel)
+            yield Runtime(kind, process.pid, channel, process.address)
 
     async def floor_and_runtimes(self) -> tuple[Target, ...]:
         """The floor and a server on each database, started once and used by several figures."""

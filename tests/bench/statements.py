@@ -124,7 +124,7 @@ async def _counted_server(stage: Stage, kind: str) -> AsyncIterator[Counted]:
             program("tests.bench.counted_server", record.name, settings=settings) as child,
             grpc.aio.insecure_channel(child.address) as channel,
         ):
-            yield Counted(Runtime(kind, child.pid, channel), Path(record.name))
+            yield Counted(Runtime(kind, child.pid, channel, child.address), Path(record.name))
 
 
 async def _play(stage: Stage) -> None:

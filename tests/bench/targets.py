@@ -70,7 +70,8 @@ class Floor:
 class Runtime:
     """A server of ours. Its agent works at once: the default one would ask the model first whom a message is for."""
 
-    def __init__(self, name: str, pid: int, channel: grpc.aio.Channel) -> None:
+    def __init__(self, name: str, pid: int, channel: grpc.aio.Channel, address: str) -> None:
+        self.address = address
         self.name = name
         self.pid = pid
         self.client = RuntimeClient(channel)

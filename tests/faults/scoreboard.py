@@ -18,6 +18,9 @@ from tests.faults.rows import (
     row_06_resume,
     row_07_model_faults,
     row_08_parser,
+    row_09_open_streams,
+    row_11_slow_readers,
+    row_12_cancel_churn,
     row_22_retries,
     row_23_secrets,
     row_28_conformance,
@@ -48,6 +51,11 @@ PROCESS_ROWS: Mapping[int, Row] = {
 }
 """Rows that break processes, connections and databases from outside."""
 
+CROWD_ROWS: Mapping[int, Row] = {
+    module.ROW: partial(_sized, module) for module in (row_09_open_streams, row_11_slow_readers, row_12_cancel_churn)
+}
+"""Rows about very many, very slow and very fickle readers; what they measure needs a quiet machine."""
+
 MODEL_ROWS: Mapping[int, Row] = {
     module.ROW: partial(_sized, module) for module in (row_07_model_faults, row_08_parser, row_22_retries)
 }
@@ -63,7 +71,7 @@ POOLED_LEGS: Mapping[int, Sequence[Row]] = {
 }
 """Rows measured again with a pooler in transaction mode before the database; they fail where there is no pgbouncer."""
 
-ROWS: Mapping[int, Row] = {**PROCESS_ROWS, **MODEL_ROWS, **ROWS_OF_POINTS}
+ROWS: Mapping[int, Row] = {**PROCESS_ROWS, **CROWD_ROWS, **MODEL_ROWS, **ROWS_OF_POINTS}
 """All of them, with those that fail at chosen steps inside the process."""
 
 
