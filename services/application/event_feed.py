@@ -17,7 +17,7 @@ from services.domain.session_events import MessagesCleared, SessionDeleted, Sess
 
 # What one reader holds while it writes: events that have left the cache live on in it.
 _MAX_BATCH = 256
-_MAX_BATCH_BYTES = 64 * 1024
+_MAX_BATCH_BYTES = 16 * 1024
 _TICKS = 30  # of a reader's patience; see _patient_until
 _EVENT_OVERHEAD = 400  # bytes an event object costs beside its text, roughly
 

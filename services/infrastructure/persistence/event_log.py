@@ -15,7 +15,7 @@ from services.infrastructure.persistence.tables import session_events, session_h
 
 # A stretch stays in memory until its reader has taken it, and there may be hundreds of slow ones.
 _MAX_EVENTS = 200
-_MAX_BYTES = 128 * 1024
+_MAX_BYTES = 64 * 1024
 
 
 class SqlEventLog:

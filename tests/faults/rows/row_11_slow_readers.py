@@ -39,6 +39,12 @@ class _Watched:
     counts: Counter[str] = field(default_factory=Counter)
 
     @property
+    def rise(self) -> float:
+        """By how much it grew after the first seconds; the cache does until it is full, without slow readers, too."""
+        later = self.megabytes[int(_FLAT_AFTER / _SAMPLED_EVERY) :]
+        return max(later) - later[0] if later else 0.0
+
+    @property
     def lag_ms(self) -> float:
         return 1000 * percentile(self.lags, 0.99)
 
@@ -71,7 +77,6 @@ async def run(peers: int, seed: int) -> Verdict:
         told = [end for end in (await rude.do("seen"))["ended"] if end["reason"] == "SLOW_CONSUMER"]
         stored = sum([await _stored(on, session, heads[session], words) for session in sessions])
         resumed = sum([await _goes_on(on, end) for end in told])
-    flat = crowded.megabytes[int(_FLAT_AFTER / _SAMPLED_EVERY) :]
     counts = alone.counts + crowded.counts
     return Verdict(
         ROW,
@@ -79,7 +84,7 @@ async def run(peers: int, seed: int) -> Verdict:
         (
             Measure("slow_readers", 2 * peers),
             Measure("more_mb", max(crowded.megabytes) - max(alone.megabytes), at_most=_MORE_MEGABYTES, timed=True),
-            Measure("slope_mb", max(flat) - flat[0] if flat else 0.0, at_most=_FLAT_MEGABYTES, timed=True),
+            Measure("slope_mb", crowded.rise - alone.rise, at_most=_FLAT_MEGABYTES, timed=True),
             Measure("stored", stored, at_least=peers),
             Measure("lag_ms_alone", alone.lag_ms),
             Measure("lag_ms", crowded.lag_ms, at_most=_LATER * alone.lag_ms + _NOISE_MS, timed=True),

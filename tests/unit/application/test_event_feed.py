@@ -307,7 +307,7 @@ async def test_what_one_reader_holds_is_bounded_in_bytes() -> None:
     session = Session()
     async with session.reader() as cursor:
         assert await read(cursor) == []
-        session.publish(1, 20, size=10_000)
+        session.publish(1, 20, size=2_500)
         page = await cursor.next(0)
         assert page is not None
         assert [one.sequence for one in page.events] == [1, 2, 3, 4, 5, 6]
