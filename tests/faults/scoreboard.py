@@ -21,6 +21,7 @@ from tests.faults.rows import (
     row_09_open_streams,
     row_11_slow_readers,
     row_12_cancel_churn,
+    row_13_fuzz,
     row_22_retries,
     row_23_secrets,
     row_28_conformance,
@@ -47,7 +48,15 @@ async def _sized(module: ModuleType, size: Size, seed: int, *, leg: str = "", **
 
 PROCESS_ROWS: Mapping[int, Row] = {
     module.ROW: partial(_sized, module)
-    for module in (row_01_kill, row_03_zombie, row_04_postgres_restart, row_06_resume, row_23_secrets, row_28_pool)
+    for module in (
+        row_01_kill,
+        row_03_zombie,
+        row_04_postgres_restart,
+        row_06_resume,
+        row_13_fuzz,
+        row_23_secrets,
+        row_28_pool,
+    )
 }
 """Rows that break processes, connections and databases from outside."""
 

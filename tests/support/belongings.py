@@ -103,8 +103,8 @@ async def spent(client: RuntimeClient, model: ScriptedModel) -> Belongings:
 
 
 def _made(*made: Call) -> Reply:
-    """Calls, and for nobody who may still be talking in another session."""
-    return reply(tool_calls(*made), when=When(last_user_contains="work", last_role="user"))
+    """Calls for whoever says so, as often as they do, and for nobody else who talks at the same time."""
+    return reply(tool_calls(*made), when=When(last_user_contains="work", last_role="user"), repeat=True)
 
 
 async def _of(client: RuntimeClient, session_id: str, events: list[Event], **ids: str) -> Belongings:

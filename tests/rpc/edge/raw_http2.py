@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _SETTINGS = 0x0, 0x1, 0x4
 _END_STREAM, _END_HEADERS, _ACK = 0x1, 0x4, 0x1
 
@@ -14,6 +14,22 @@ async def raw_call(address: str, path: str, headers: Sequence[tuple[bytes, bytes
     """Sends one unary call with these extra headers and returns when the server has ended the stream or hung up."""
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
+    body = b"\x00" + len(message).to_bytes(4, "big") + message
+    writer.write(PREFACE + frame(_SETTINGS, 0, 0, b""))
+    writer.write(frame(_HEADERS, _END_HEADERS, 1, request_headers(path, headers)))
+    writer.write(frame(_DATA, _END_STREAM, 1, body))
+    try:
+        async with asyncio.timeout(5):
+            await _until_stream_ends(reader)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        # Cutting such a peer off is an answer, too.
+        pass
+    finally:
+        writer.close()
+
+
+def request_headers(path: str, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """The header block of a call to this path."""
     block = [
         (b":method", b"POST"),
         (b":scheme", b"http"),
@@ -23,18 +39,7 @@ async def raw_call(address: str, path: str, headers: Sequence[tuple[bytes, bytes
         (b"content-type", b"application/grpc"),
         *headers,
     ]
-    body = b"\x00" + len(message).to_bytes(4, "big") + message
-    writer.write(_PREFACE + _frame(_SETTINGS, 0, 0, b""))
-    writer.write(_frame(_HEADERS, _END_HEADERS, 1, b"".join(_literal(name, value) for name, value in block)))
-    writer.write(_frame(_DATA, _END_STREAM, 1, body))
-    try:
-        async with asyncio.timeout(5):
-            await _until_stream_ends(reader)
-    except (asyncio.IncompleteReadError, ConnectionError):
-        # Cutting such a peer off is an answer, too.
-        pass
-    finally:
-        writer.close()
+    return b"".join(_literal(name, value) for name, value in block)
 
 
 async def _until_stream_ends(reader: asyncio.StreamReader) -> None:
@@ -46,7 +51,8 @@ async def _until_stream_ends(reader: asyncio.StreamReader) -> None:
             return
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """One frame, whatever is in it."""
     return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
 
 
