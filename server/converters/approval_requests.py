@@ -99,7 +99,7 @@ def from_create_approval_rule(request: approval_service_pb2.CreateApprovalRuleRe
         checks.wrong("session_id", "goes with scope SESSION alone")
     else:
         checks.session_id(request.session_id, required=scope is RuleScope.SESSION)
-    checks.text("tool", request.tool, required=True, characters=limits.ID_CHARACTERS)
+    checks.text("tool", request.tool, required=True, characters=limits.TOOL_PATTERN_CHARACTERS)
     conditions = from_conditions(checks, "conditions", request.conditions)
     effect = checks.choice("effect", request.effect, EFFECTS_BY_WIRE)
     checks.text("description", request.description, characters=limits.RULE_DESCRIPTION_CHARACTERS)

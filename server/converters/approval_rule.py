@@ -16,7 +16,7 @@ from services.domain.policies.approval_rules import (
     RuleScope,
 )
 from services.domain.policies.arguments import ArgumentsError, canonical_json, parse_arguments
-from services.domain.policies.rule_linting import MAX_CONDITIONS, MAX_VALUE_BYTES
+from services.domain.policies.rule_linting import MAX_ARGUMENT_CHARACTERS, MAX_CONDITIONS, MAX_VALUE_BYTES
 
 EFFECTS: Mapping[ApprovalEffect, approval_rule_pb2.ApprovalEffect.ValueType] = {
     ApprovalEffect.ALLOW: approval_rule_pb2.APPROVAL_EFFECT_ALLOW,
@@ -83,7 +83,7 @@ def from_conditions(
 
 def _from_condition(checks: Checks, field: str, wire: approval_rule_pb2.ArgumentCondition) -> Condition:
     argument, value_json = f"{field}.argument", f"{field}.value_json"
-    checks.text(argument, wire.argument, required=True)
+    checks.text(argument, wire.argument, required=True, characters=MAX_ARGUMENT_CHARACTERS)
     operator = checks.choice(f"{field}.operator", wire.operator, OPERATORS_BY_WIRE)
     value: object = None
     if checks.json(value_json, wire.value_json, size=MAX_VALUE_BYTES):

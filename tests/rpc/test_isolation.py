@@ -123,7 +123,7 @@ async def pair_of(channel: grpc.aio.Channel, shared_model: ScriptedModel) -> Pai
 
 
 @each_use
-async def test_a_thing_of_anothers_is_as_one_that_never_was(
+async def test_what_belongs_to_another_is_answered_like_what_does_not_exist(
     channel: grpc.aio.Channel, pair_of: Pairs, model: ScriptedModel, use: Use
 ) -> None:
     pair = await pair_of(use.scene)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from tests.support.odd_texts import INJECTIONS, JSON_TEXTS, TEXTS
@@ -100,9 +100,8 @@ class OddRequests:
             case _:
                 data[at : at + 1] = b"\xff"
 
-    def _filled(self, message: Any, depth: int) -> Any:
-        descriptor: Descriptor = message.DESCRIPTOR
-        for field in descriptor.fields:
+    def _filled(self, message: Message, depth: int) -> Message:
+        for field in message.DESCRIPTOR.fields:
             if self._rng.random() < (0.85 if field.name == "session_id" else 0.5):
                 self._fill(message, field, depth)
         return message

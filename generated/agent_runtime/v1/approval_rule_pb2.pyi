@@ -229,7 +229,7 @@ class ArgumentCondition(_message.Message):
     OPERATOR_FIELD_NUMBER: _builtins.int
     VALUE_JSON_FIELD_NUMBER: _builtins.int
     argument: _builtins.str
-    """Name of a top-level argument, or a path into objects with dots (`options.force`)."""
+    """Name of a top-level argument, or a path into objects with dots (`options.force`); at most 256 characters."""
     operator: Global___ArgumentOperator.ValueType
     """How to compare."""
     value_json: _builtins.str

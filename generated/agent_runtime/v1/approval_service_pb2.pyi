@@ -282,7 +282,7 @@ class CreateApprovalRuleRequest(_message.Message):
     session_id: _builtins.str
     """Required with scope SESSION, refused otherwise."""
     tool: _builtins.str
-    """Required; a tool's exact name, or a prefix of at least one character followed by `*`."""
+    """Required; a tool's exact name, or a prefix of at least one character followed by `*`. At most 65 characters."""
     effect: _approval_rule_pb2.ApprovalEffect.ValueType
     """Required."""
     priority: _builtins.int

@@ -47,6 +47,9 @@ class SessionServiceStub:
     Every list is paged: `page_size` 0 means the default, more than the maximum means the maximum, a negative one is
     `INVALID_ARGUMENT`. A page also ends at 1 MiB, but holds at least one item, so only an empty `next_page_token` marks
     the last one. Tokens are opaque, bound to owner and filter, and expire after 24 h.
+
+    Texts are UTF-8 without NUL. The name of an agent has at most 64 characters, an id for which no other form is said at
+    most 128; what is longer is `INVALID_ARGUMENT`.
     """
 
     @_typing.overload
@@ -134,6 +137,9 @@ class SessionServiceAsyncStub(SessionServiceStub):
     Every list is paged: `page_size` 0 means the default, more than the maximum means the maximum, a negative one is
     `INVALID_ARGUMENT`. A page also ends at 1 MiB, but holds at least one item, so only an empty `next_page_token` marks
     the last one. Tokens are opaque, bound to owner and filter, and expire after 24 h.
+
+    Texts are UTF-8 without NUL. The name of an agent has at most 64 characters, an id for which no other form is said at
+    most 128; what is longer is `INVALID_ARGUMENT`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -217,6 +223,9 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
     Every list is paged: `page_size` 0 means the default, more than the maximum means the maximum, a negative one is
     `INVALID_ARGUMENT`. A page also ends at 1 MiB, but holds at least one item, so only an empty `next_page_token` marks
     the last one. Tokens are opaque, bound to owner and filter, and expire after 24 h.
+
+    Texts are UTF-8 without NUL. The name of an agent has at most 64 characters, an id for which no other form is said at
+    most 128; what is longer is `INVALID_ARGUMENT`.
     """
 
     @_abc_1.abstractmethod

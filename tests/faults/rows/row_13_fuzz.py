@@ -52,6 +52,7 @@ _ALLOWED = {
     grpc.StatusCode.ALREADY_EXISTS,
     grpc.StatusCode.ABORTED,
 }
+_Metadata = tuple[tuple[str, str | bytes], ...]
 _USES: dict[str, list[Use]] = {
     rpc.name: [use for use in USES.values() if use.rpc.name == rpc.name] for rpc in RPCS if rpc.name in OFFERED
 }
@@ -140,7 +141,9 @@ async def _work(
     address: str, channel: grpc.aio.Channel, model: ScriptedModel, numbers: Iterator[int], seed: int, tally: Tally
 ) -> None:
     """Takes numbers until there are none. Each owner has things to lose, and does not live long."""
-    for turn, number in enumerate(numbers):
+    client = RuntimeClient(channel)
+    ids = await waiting(client, model)
+    for turn, number in enumerate(numbers, 1):
         if turn % _RENEWED_AFTER == 0:
             client = RuntimeClient(channel)
             ids = await waiting(client, model)
@@ -152,11 +155,11 @@ async def _work(
             continue
         good = rng.choice(_USES[rpc.name]).request(ids) if rpc.name in _USES else None
         data = OddRequests(rng, sorted(ids.ids)).bytes_for(rpc, good)
-        metadata: tuple[tuple[str, str | bytes], ...] = client.metadata
+        metadata: _Metadata = client.metadata
         compression = grpc.Compression.NoCompression
         kind = "plain"
         if rng.random() < _ODD_METADATA:
-            kind, metadata = "metadata", _odd_metadata(rng, metadata)
+            kind, metadata = "metadata", _odd_metadata(rng, client.metadata)
         if rng.random() < _NO_RPC:
             rpc = Rpc("nobody", rng.choice(("/x", "/a/b/c", rpc.path + "x", "/grpc.reflection/X")), rpc.request, False)
         if rng.random() < _BOMB:
@@ -189,25 +192,23 @@ async def _answer(
     return await call.code(), await call.details() or ""
 
 
-def _odd_metadata(rng: Random, metadata: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str | bytes], ...]:
+def _odd_metadata(rng: Random, metadata: _Metadata) -> _Metadata:
     """What a gRPC library lets out and no honest caller means."""
     values = ("", " ", "x" * 70, "x" * 5000, "a b", "=,;", "%00%0a", "'; DROP TABLE sessions", "../..", "~" * 65, "0")
     value = rng.choice(values)
-    odd: tuple[tuple[str, str | bytes], ...] = rng.choice(
-        (
-            (("x-owner-id", value),),
-            (*metadata, ("x-owner-id", "another")),
-            (*metadata, ("x-correlation-id", value), ("x-correlation-id", "two")),
-            (*metadata, ("traceparent", value)),
-            (*metadata, ("authorization", "Bearer " + value)),
-            (*metadata, ("authorization", value), ("authorization", "Basic eA==")),
-            (*metadata, ("x-correlation-id-bin", rng.randbytes(40)), ("grpc-trace-bin", rng.randbytes(9))),
-            (*metadata, *((f"x-many-{n}", value[:100]) for n in range(80))),
-            (*metadata, ("x-large", "y" * rng.choice((12_000, 20_000)))),
-            (*metadata, ("x-odd", value), ("grpc-previous-rpc-attempts", value[:5] or "1")),
-        )
+    odd: tuple[_Metadata, ...] = (
+        (("x-owner-id", value),),
+        (*metadata, ("x-owner-id", "another")),
+        (*metadata, ("x-correlation-id", value), ("x-correlation-id", "two")),
+        (*metadata, ("traceparent", value)),
+        (*metadata, ("authorization", "Bearer " + value)),
+        (*metadata, ("authorization", value), ("authorization", "Basic eA==")),
+        (*metadata, ("x-correlation-id-bin", rng.randbytes(40)), ("grpc-trace-bin", rng.randbytes(9))),
+        (*metadata, *((f"x-many-{n}", value[:100]) for n in range(80))),
+        (*metadata, ("x-large", "y" * rng.choice((12_000, 20_000)))),
+        (*metadata, ("x-odd", value), ("grpc-previous-rpc-attempts", value[:5] or "1")),
     )
-    return odd
+    return rng.choice(odd)
 
 
 async def _footing(process: psutil.Process, wanted: Footing | None) -> Footing:
