@@ -81,6 +81,13 @@ RPCS = tuple(
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 )
+RESPONSES = {
+    f"{service.name}/{method.name}": GetMessageClass(method.output_type)
+    for file in _FILES
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+}
+"""What each RPC answers with, by its name."""
 OFFERED = frozenset(
     {
         "SessionService/CreateSession",
