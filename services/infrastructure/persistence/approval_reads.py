@@ -57,5 +57,5 @@ def read_approvals(
         limit,
         item=lambda row: ApprovalView(row.session_id, codec.decode(row.body, Approval)),
         key=lambda row: (codec.to_microseconds(row.create_time), row.approval_id),
-        size=lambda row: len(row.body),
+        size=lambda row: len(row.body.encode()),
     )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, FromClause, Select, bindparam, case, func, select
 
 from services.application.ports import Page, PageKey
 from services.domain.message import Message, Role
 from services.domain.tool_call import ToolCall
 from services.infrastructure.persistence import codec
-from services.infrastructure.persistence.paging import page_of
+from services.infrastructure.persistence.paging import MAX_PAGE_BYTES, page_of
 from services.infrastructure.persistence.query import Query
 from services.infrastructure.persistence.session_reads import locate
 from services.infrastructure.persistence.tables import messages, tool_calls
@@ -34,7 +35,7 @@ def read_messages(
     """One page of messages; see `ReadModel.messages`."""
     location = locate(connection, owner_id, session_id)
     columns = messages.c
-    statement = select(columns.ordinal, columns.size, columns.body).where(columns.session_key == location.session_key)
+    statement = select(columns.ordinal, columns.size).where(columns.session_key == location.session_key)
     if roles:
         statement = statement.where(columns.role.in_(roles))
     if turn_id is not None:
@@ -43,7 +44,8 @@ def read_messages(
         last = int(after[0])
         statement = statement.where(columns.ordinal < last if newest_first else columns.ordinal > last)
     order = columns.ordinal.desc() if newest_first else columns.ordinal.asc()
-    rows = connection.execute(statement.order_by(order).limit(limit + 1)).all()
+    found = statement.order_by(order).limit(limit + 1).subquery()
+    rows = connection.execute(_with_bodies_of_a_page(found, location.session_key, newest_first)).all()
     page = page_of(
         rows,
         limit,
@@ -52,6 +54,18 @@ def read_messages(
         size=lambda row: int(row.size),
     )
     return replace(page, items=tuple(as_run(connection, location.session_key, page.items)))
+
+
+def _with_bodies_of_a_page(found: FromClause, session_key: int, newest_first: bool) -> Select[Any]:
+    """The found messages, and the bodies of those alone that fit into a page: of all, they could fill the memory."""
+    place, size = (found.c.ordinal.desc() if newest_first else found.c.ordinal), found.c.size
+    before = func.sum(size).over(order_by=place) - size
+    sized = select(found.c.ordinal, size, before.label("before")).subquery()
+    body = select(messages.c.body).where(messages.c.session_key == session_key, messages.c.ordinal == sized.c.ordinal)
+    fits = (sized.c.before == 0) | (sized.c.before + sized.c.size <= MAX_PAGE_BYTES)
+    return select(sized.c.ordinal, sized.c.size, case((fits, body.scalar_subquery())).label("body")).order_by(
+        sized.c.ordinal.desc() if newest_first else sized.c.ordinal
+    )
 
 
 def read_history(connection: Connection, session_key: int) -> list[Message]:

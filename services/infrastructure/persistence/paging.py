@@ -10,7 +10,7 @@ from services.application.ports import Page, PageKey
 R = TypeVar("R")
 T = TypeVar("T")
 
-_MAX_PAGE_BYTES = 1024 * 1024
+MAX_PAGE_BYTES = 1024 * 1024
 
 
 def page_of(
@@ -26,7 +26,7 @@ def page_of(
     total = 0
     for row in rows[:limit]:
         total += size(row)
-        if taken and total > _MAX_PAGE_BYTES:
+        if taken and total > MAX_PAGE_BYTES:
             break
         taken.append(row)
     more = len(taken) < len(rows)

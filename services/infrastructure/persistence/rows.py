@@ -220,7 +220,7 @@ def message_values(session_key: int, message: Message) -> Values:
         "turn_id": message.turn_id,
         "role": message.role,
         "agent": message.agent,
-        "size": len(body),
+        "size": len(body.encode()),
         "body": body,
     }
 

@@ -61,7 +61,7 @@ def read_turns(
         limit,
         item=lambda row: turn_from(row.body, row.result_text),
         key=lambda row: (row.number,),
-        size=lambda row: len(row.body) + len(row.result_text),
+        size=lambda row: len(row.body.encode()) + len(row.result_text.encode()),
     )
 
 
@@ -81,7 +81,7 @@ def read_open_tool_calls(
         limit,
         item=lambda row: codec.decode(row.body, ToolCall),
         key=lambda row: (row.number,),
-        size=lambda row: len(row.body),
+        size=lambda row: len(row.body.encode()),
     )
 
 
