@@ -9,6 +9,7 @@ import pytest
 
 from devtools.runtime_process import RuntimeProcess
 from devtools.scripted_model import ScriptedModel, running_scripted_model
+from tests.support.leaks import nothing_left
 from tests.support.postgres import PostgresServer
 from tests.support.runtime_client import RuntimeClient, connected
 
@@ -34,11 +35,12 @@ async def model(shared_model: ScriptedModel) -> ScriptedModel:
 async def runtime(
     request: pytest.FixtureRequest, shared_model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[RuntimeProcess]:
-    """The shared server; tests that stop it start one of their own."""
+    """The shared server; tests that stop it start one of their own. It ends with no more than it began with."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path_factory.mktemp('runtime') / 'runtime.db'}"
         async with RuntimeProcess(url, shared_model.url, ONE_ATTEMPT) as process:
-            yield process
+            async with nothing_left(process.pid, process.address):
+                yield process
             assert_no_surprise(process)
     else:
         postgres: PostgresServer = request.getfixturevalue("postgres")
@@ -46,7 +48,8 @@ async def runtime(
             postgres.database() as name,
             RuntimeProcess(postgres.url_of(name), shared_model.url, ONE_ATTEMPT) as process,
         ):
-            yield process
+            async with nothing_left(process.pid, process.address):
+                yield process
             assert_no_surprise(process)
 
 

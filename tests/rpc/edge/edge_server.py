@@ -22,6 +22,7 @@ from server.setting_groups import ConcurrencySettings, Sizes
 from server.telemetry.logs import configure_logging
 from services.application.ports import Authenticator
 from services.infrastructure.circuits import ProcessCircuits
+from tests.support.leaks import no_task_left
 from tests.support.logging_state import kept_logging
 
 SERVICE = "test.v1.EdgeService"
@@ -117,7 +118,10 @@ async def running_edge(
     server.add_generic_rpc_handlers([service(SERVICE, unary, streams), service(OPERATIONS, operations)])
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     with kept_logging():
-        async with grpc.aio.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        async with (
+            no_task_left(),
+            grpc.aio.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel,
+        ):
             edge = Edge(address, channel, drain, deadline)
             configure_logging(level="INFO", stream=edge.log)
             await server.start()

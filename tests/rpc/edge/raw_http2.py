@@ -6,20 +6,34 @@ import asyncio
 from collections.abc import Sequence
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_FRAME = 16_384
 _DATA, _HEADERS, _SETTINGS = 0x0, 0x1, 0x4
 _END_STREAM, _END_HEADERS, _ACK = 0x1, 0x4, 0x1
 
 
-async def raw_call(address: str, path: str, headers: Sequence[tuple[bytes, bytes]], message: bytes = b"") -> None:
-    """Sends one unary call with these extra headers and returns when the server has ended the stream or hung up."""
+async def raw_call(
+    address: str,
+    path: str,
+    headers: Sequence[tuple[bytes, bytes]],
+    message: bytes = b"",
+    *,
+    compressed: bool = False,
+) -> None:
+    """Sends one unary call with these extra headers and returns when the server has ended the stream or hung up.
+
+    The message goes out as it is, said to be `compressed` or not.
+    """
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    body = b"\x00" + len(message).to_bytes(4, "big") + message
+    body = bytes((compressed,)) + len(message).to_bytes(4, "big") + message
     writer.write(PREFACE + frame(_SETTINGS, 0, 0, b""))
     writer.write(frame(_HEADERS, _END_HEADERS, 1, request_headers(path, headers)))
-    writer.write(frame(_DATA, _END_STREAM, 1, body))
+    pieces = [body[start : start + _FRAME] for start in range(0, len(body), _FRAME)]
+    for piece in pieces[:-1]:
+        writer.write(frame(_DATA, 0, 1, piece))
+    writer.write(frame(_DATA, _END_STREAM, 1, pieces[-1]))
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             await _until_stream_ends(reader)
     except (asyncio.IncompleteReadError, ConnectionError):
         # Cutting such a peer off is an answer, too.
