@@ -26,9 +26,18 @@ class RuntimeProcess:
 
     `settings` are environment variables without their prefix, such as `{"LLM_MODEL": "x"}`; no other setting reaches
     the process. Entering the context starts it, leaving kills it if it still runs. `log` is the file it writes to.
+    `program` is the module that is run; another one may do to the server what a test wants done.
     """
 
-    def __init__(self, database_url: str, model_url: str, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        model_url: str,
+        settings: Mapping[str, str] | None = None,
+        *,
+        program: str = "server",
+    ) -> None:
+        self._program = program
         self._environment = {
             "DATABASE_URL": database_url,
             "LLM_PROXY_URL": model_url,
@@ -55,7 +64,7 @@ class RuntimeProcess:
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "server", "serve", "--port-file", str(port_file)),
+                *("-m", self._program, "serve", "--port-file", str(port_file)),
                 stdout=log,
                 stderr=log,
                 cwd=_PROJECT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,7 +14,9 @@ from server.drain_signal import DrainSignal
 from server.health_watch import HealthWatch
 from server.interceptors.chain import build_chain
 from server.interceptors.deadline import Deadline
-from server.lifecycle import RuntimeServer, stop_signals
+from server.interceptors.overload import OverloadGate
+from server.lifecycle import RuntimeServer, leave_without_database, stop_signals
+from server.loop_watch import LoopLag, LoopWatch
 from server.registration import SERVICES, Engine, add_services
 from server.startup_error import StartupError
 from services.application.approvals.create_approval_rule import flaws_of_patterns
@@ -57,6 +60,8 @@ from services.infrastructure.persistence.watches import SqlWatches
 from services.infrastructure.system.clock import SystemClock
 from services.infrastructure.tools import BrokenToolError, FileToolCatalog, JsonSchemaValidator, Re2Patterns
 
+_LOOK_SECONDS = 0.1
+
 
 async def run(
     settings: Settings,
@@ -71,41 +76,62 @@ async def run(
     """
     stop = stop_signals(settings)
     async with AsyncExitStack() as stack:
-        database = through(await _open(stack, settings))
-        drain, deadline = DrainSignal(), Deadline(settings.unary_timeout)
-        circuits = _circuits(settings)
-        supervisor = await stack.enter_async_context(Supervisor())
-        engine = await stack.enter_async_context(_engine(settings, database, supervisor, drain, circuits))
-        key_set = key_set_of(settings, engine.clock)
-        if key_set is not None:
-            supervisor.start("key set", key_set.run)
-        tokens = PageTokens(await signing_key(database, "page_tokens"), engine.clock)
-        server = RuntimeServer(
-            settings,
-            interceptor=build_chain(
-                authenticator=authenticator_for(settings, key_set),
-                drain=drain,
-                deadline=deadline,
-                circuits=circuits,
-                concurrency=settings.concurrency,
-            ),
-            drain=drain,
-            deadline=deadline,
-        )
-        add_services(server.grpc, settings, engine, tokens)
-        address = await server.start(SERVICES)
-
-        async def ask_database() -> None:
-            await ping(database)
-            # It need not wait for its probe: calls are served from the moment on that health says so.
-            circuits.database.recovered()
-
-        supervisor.start("health watch", HealthWatch(server.health, ask_database).run)
-        await server.health.report(serving=True)
+        started = await stop.unless_asked(_start(stack, settings, through))
+        if started is None:
+            return
+        server, watch, address = started
         _collect_less_often()
         if ready is not None:
             ready(address)
         await server.serve_until(stop)
+        closing = asyncio.create_task(stack.aclose())
+        while not closing.done():
+            if not watch.database_answers:
+                leave_without_database()
+            await asyncio.wait({closing}, timeout=_LOOK_SECONDS)
+        await closing
+
+
+async def _start(
+    stack: AsyncExitStack, settings: Settings, through: Callable[[Database], Database]
+) -> tuple[RuntimeServer, HealthWatch, str]:
+    """The server, serving; what watches its health; its address. All of it ends with the stack."""
+    database = through(await _open(stack, settings))
+    drain, deadline = DrainSignal(), Deadline(settings.unary_timeout)
+    circuits = _circuits(settings)
+    supervisor = await stack.enter_async_context(Supervisor())
+    engine = await stack.enter_async_context(_engine(settings, database, supervisor, drain, circuits))
+    key_set = key_set_of(settings, engine.clock)
+    if key_set is not None:
+        supervisor.start("key set", key_set.run)
+    tokens = PageTokens(await signing_key(database, "page_tokens"), engine.clock)
+    lag = LoopLag(settings.loop_stall)
+    server = RuntimeServer(
+        settings,
+        interceptor=build_chain(
+            authenticator=authenticator_for(settings, key_set),
+            drain=drain,
+            deadline=deadline,
+            circuits=circuits,
+            concurrency=settings.concurrency,
+            overload=OverloadGate(lag.standing, settings.overload_lag),
+        ),
+        drain=drain,
+        deadline=deadline,
+    )
+    add_services(server.grpc, settings, engine, tokens)
+
+    async def ask_database() -> None:
+        await ping(database)
+        # It need not wait for its probe: calls are served from the moment on that health says so.
+        circuits.database.recovered()
+
+    watch = HealthWatch(server.health, ask_database)
+    address = await server.start(SERVICES)
+    supervisor.start("health watch", watch.run)
+    supervisor.start("loop watch", LoopWatch(lag, watch.hear_of_loop).run)
+    server.health.report(serving=True)
+    return server, watch, address
 
 
 def _collect_less_often() -> None:
@@ -186,6 +212,8 @@ async def _engine(
     async def drain_streams() -> None:
         await drain.wait()
         feed.drain()
+        # Not only after the last call has ended: the clients of these turns are being sent to where they go on.
+        await keeper.stop()
 
     supervisor.start("stream drain", drain_streams)
     try:

@@ -135,6 +135,12 @@ class Settings(BaseSettings):
         5.0, description="On SIGTERM: from NOT_SERVING to closing, so balancers notice. 0 in development mode if unset."
     )
     grace: Seconds = Field(10.0, description="On SIGTERM, after `drain_delay`: time for running calls to end.")
+    loop_stall: PositiveSeconds = Field(
+        1.5, description="If the event loop stands still this long, the log says where, and health is NOT_SERVING."
+    )
+    overload_lag: PositiveSeconds = Field(
+        0.25, description="While the event loop is late by more than this all the time, new turns are refused."
+    )
     lease: PositiveSeconds = Field(5.0, description="Without a renewal for this long another replica takes over.")
     flush_min_interval: Seconds = Field(0.005, description="Least time between the starts of two log flushes.")
 

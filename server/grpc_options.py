@@ -21,10 +21,10 @@ def server_options(max_message_bytes: int) -> ServerOptions:
         ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
         # Connections that never speak are gone in about 4 s.
         ("grpc.server_handshake_timeout_ms", 5_000),
-        # A dead or frozen peer is noticed after about 13 s; without ping_timeout it takes minutes.
+        # A dead or frozen peer is noticed after 14 s; without ping_timeout it takes minutes.
         ("grpc.keepalive_time_ms", 10_000),
-        ("grpc.keepalive_timeout_ms", 5_000),
-        ("grpc.http2.ping_timeout_ms", 5_000),
+        ("grpc.keepalive_timeout_ms", 4_000),
+        ("grpc.http2.ping_timeout_ms", 4_000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         # How often a client may ping. The similar name with "recv" does nothing, and such a client is cut off.

@@ -1,4 +1,4 @@
-"""Reports what health says from what the runtime needs: without its database it cannot serve."""
+"""Reports what health says from what the runtime needs: its database, and an event loop that runs."""
 
 from __future__ import annotations
 
@@ -20,22 +20,39 @@ class HealthWatch:
         self._health = health
         self._ping = ping
         self._interval = interval
+        self._asking: asyncio.Future[None] | None = None
+        self._loop_is_well = True
+        self._reported: bool | None = None
+        self.database_answers = True
 
     async def run(self) -> None:
         """Reports until cancelled."""
-        reported: bool | None = None
         while True:
-            serving = await self._answers()
-            if serving is not reported:
-                _log.info("health changed", serving=serving)
-                await self._health.report(serving=serving)
-                reported = serving
+            self.database_answers = await self._answers()
+            self._report()
             await asyncio.sleep(self._interval)
 
+    def hear_of_loop(self, well: bool) -> None:
+        """Takes in, and reports at once, whether the event loop runs as it should."""
+        self._loop_is_well = well
+        self._report()
+
+    def _report(self) -> None:
+        serving = self.database_answers and self._loop_is_well
+        if serving is not self._reported:
+            _log.info("health changed", serving=serving)
+            self._health.report(serving=serving)
+            self._reported = serving
+
     async def _answers(self) -> bool:
+        """Whether the answer came in time. Who is asked cannot be interrupted; the next round waits for the same."""
+        self._asking = self._asking or asyncio.ensure_future(self._ping())
+        answered, _ = await asyncio.wait({self._asking}, timeout=self._interval)
+        if not answered:
+            return False
+        asked, self._asking = self._asking, None
         try:
-            async with asyncio.timeout(self._interval):
-                await self._ping()
+            asked.result()
         except (RuntimeServiceError, TimeoutError):
             return False
         except Exception:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-import signal
-import sys
-import threading
 import time
 from collections.abc import Sequence
+from typing import Never
 
 import grpc
 import structlog
-from grpc_reflection.v1alpha import reflection
 
 from server.config import Settings
 from server.drain_signal import DrainSignal
@@ -20,14 +18,18 @@ from server.grpc_options import server_options
 from server.health import ServiceHealth
 from server.interceptors.deadline import Deadline
 from server.interceptors.seam import LEFT_ALONE, InterceptionSeam
+from server.reflection import add_reflection
 from server.startup_error import StartupError
+from server.stop_signals import StopSignals
 from server.tls import server_credentials
 
 _log = structlog.stdlib.get_logger("server.lifecycle")
 
 # What closing the rest of the process may take after the calls have ended; then something hangs.
 _CLOSING_SECONDS = 5.0
-_EXIT_CODE_OF_A_HANG = 3
+# What is left of the grace for one who hurries, and for calls that were cut at its end.
+_HURRIED_GRACE = 1.0
+_LAST_MOMENT = 0.5
 
 
 class RuntimeServer:
@@ -53,9 +55,9 @@ class RuntimeServer:
 
         `services` are the full names of those added. Raises StartupError when the address cannot be had.
         """
-        await self.health.register(self.grpc, services)
+        self.health.register(self.grpc, services)
         if self._settings.reflection_enabled:
-            reflection.enable_server_reflection((*services, *sorted(LEFT_ALONE)), self.grpc)
+            add_reflection(self.grpc, (*services, *sorted(LEFT_ALONE)), self._drain)
         try:
             credentials = server_credentials(self._settings.tls)
             listen = self._settings.listen
@@ -69,49 +71,68 @@ class RuntimeServer:
         await self.grpc.start()
         return f"{self._settings.listen.rpartition(':')[0]}:{port}"
 
-    async def serve_until(self, stop: asyncio.Event) -> None:
-        """Serves until `stop` is set, then stops in order."""
-        await stop.wait()
-        await self.stop()
+    async def serve_until(self, stop: StopSignals) -> None:
+        """Serves until it is asked to stop, then stops in order."""
+        await stop.asked.wait()
+        await self.stop(stop.hurried)
 
-    async def stop(self) -> None:
+    async def stop(self, hurried: asyncio.Event) -> None:
         """NOT_SERVING, wait for balancers to notice, let streams end with a cursor, end the rest, await what runs on.
 
-        Takes `drain_delay` and at most about `grace` seconds. The event log, pools and so on close after it.
+        Takes `drain_delay` and at most about `grace` seconds; once `hurried` is set, no delay and about one second. The
+        event log, pools and so on close after it.
         """
-        _log.info("draining", delay=self._settings.effective_drain_delay, grace=self._settings.grace)
-        await self.health.shut_down()
+        delay, grace = self._settings.effective_drain_delay, self._settings.grace
+        self.health.shut_down()
+        _log.info("draining", delay=delay, grace=grace)
         # The listener must stay open meanwhile: whoever has not noticed yet would be refused.
-        await asyncio.sleep(self._settings.effective_drain_delay)
+        await _passed(delay, hurried)
         self._drain.give()
-        closed_by = time.monotonic() + self._settings.grace
-        await self.grpc.stop(self._settings.grace)
-        await self._deadline.finish(within=max(closed_by - time.monotonic(), 1.0))
+        self.health.close()
+        closed_by = time.monotonic() + grace
+        ending = asyncio.create_task(self._end_calls(closed_by))
+        if not await _ended(ending, hurried):
+            closed_by = min(closed_by, time.monotonic() + _HURRIED_GRACE)
+            await self._end_calls(closed_by)
+        await ending
         _log.info("calls ended")
 
+    async def _end_calls(self, closed_by: float) -> None:
+        """Returns when all calls have ended; those that have not by then are cut. The shortest of several counts."""
+        await self.grpc.stop(max(closed_by - time.monotonic(), 0.0))
+        await self._deadline.finish(within=max(closed_by - time.monotonic(), _LAST_MOMENT))
 
-def stop_signals(settings: Settings) -> asyncio.Event:
-    """The event that SIGTERM and SIGINT set; later ones change nothing. Call it first, in the running loop.
 
-    From the first signal on the process has the time that stopping may take; should anything hang, it ends with code 3.
-    """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    patience = settings.effective_drain_delay + settings.grace + _CLOSING_SECONDS
-
-    def on_signal() -> None:
-        if stop.is_set():
-            return
-        stop.set()
-        watchdog = threading.Timer(patience, _give_up, args=(patience,))
-        watchdog.daemon = True
-        watchdog.start()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
+def stop_signals(settings: Settings) -> StopSignals:
+    """What asks this process to stop, listening from now on. Call it first, in the running loop."""
+    stop = StopSignals(settings.effective_drain_delay + settings.grace + _CLOSING_SECONDS)
+    stop.listen()
     return stop
 
 
-def _give_up(patience: float) -> None:
-    print(f"agent-runtime: not stopped {patience:g} s after the signal, giving up", file=sys.stderr, flush=True)
-    os._exit(_EXIT_CODE_OF_A_HANG)
+def leave_without_database() -> Never:
+    """Ends the process in order where closing it would only wait for a database that does not answer.
+
+    Nothing is lost: what clients have seen is durable, and the lease expires.
+    """
+    _log.warning("stopped without the database: the lease could not be ended, it will expire")
+    logging.shutdown()
+    os._exit(0)
+
+
+async def _passed(seconds: float, hurried: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await hurried.wait()
+    except TimeoutError:
+        return
+
+
+async def _ended(work: asyncio.Task[None], hurried: asyncio.Event) -> bool:
+    """Waits for the work; False when somebody hurries before it has ended."""
+    hurry = asyncio.create_task(hurried.wait())
+    try:
+        await asyncio.wait({work, hurry}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        hurry.cancel()
+    return work.done()

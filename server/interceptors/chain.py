@@ -12,6 +12,7 @@ from server.interceptors.deadline import Deadline
 from server.interceptors.deserialise_guard import refuse_undecodable
 from server.interceptors.drain_gate import DrainGate
 from server.interceptors.error_mapping import map_errors
+from server.interceptors.overload import OverloadGate
 from server.interceptors.seam import InterceptionSeam
 from server.setting_groups import ConcurrencySettings
 from services.application.ports import Authenticator
@@ -25,10 +26,12 @@ def build_chain(
     deadline: Deadline,
     circuits: Circuits,
     concurrency: ConcurrencySettings = ConcurrencySettings(),  # noqa: B008 - frozen
+    overload: OverloadGate | None = None,
 ) -> InterceptionSeam:
     """The one interceptor to give to the server; first in the list is outermost.
 
-    Health and reflection do not pass through it. Each request is decoded before, by a deserialiser that cannot fail.
+    Without `overload` new work is taken however late the event loop is. Health and reflection do not pass through it.
+    Each request is decoded before, by a deserialiser that cannot fail.
     """
     return InterceptionSeam(
         [
@@ -43,6 +46,8 @@ def build_chain(
             # Strangers learn nothing of the contract, and nothing further in meets a request that is none.
             refuse_undecodable,
             DrainGate(drain),
+            # Before all that counts: what is refused for the state of the replica must cost as little as can be.
+            *([overload] if overload is not None else []),
             # The places of the whole process. A call that is refused here costs its principal nothing.
             Concurrency(concurrency, deadline),
             # Here: concurrency (how many at once, by principal), then rate limits (how many a minute); both need the

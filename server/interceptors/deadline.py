@@ -14,6 +14,8 @@ from services.domain.errors import DeadlineExceededError, RuntimeServiceError
 
 _log = structlog.stdlib.get_logger("server.errors")
 
+_LAST_MOMENT = 0.1  # seconds, enough for all that can be cancelled
+
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
@@ -57,13 +59,17 @@ class Deadline:
         return handler.result()
 
     async def finish(self, within: float) -> None:
-        """Waits for handlers whose calls have ended, at most `within` seconds, then cancels them; for the stop."""
+        """Waits for handlers whose calls have ended, at most `within` seconds, then cancels them; for the stop.
+
+        One that is amid a statement of the database gets to its end first, however long that takes: nobody waits then.
+        """
         if not self._running:
             return
         _, late = await asyncio.wait(self._running, timeout=within)
         for handler in late:
             handler.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        if late:
+            await asyncio.wait(late, timeout=_LAST_MOMENT)
 
     async def _bounded(self, rpc: Rpc, proceed: Proceed) -> Any:
         limit = asyncio.timeout(rpc.started + self._unary_timeout - time.monotonic())

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 _PROJECT = Path(__file__).parents[2]
@@ -32,3 +36,29 @@ async def serve_once(database_url: str, **settings: str) -> tuple[int, str]:
         await process.communicate()
         raise
     return process.returncode or 0, output.decode()
+
+
+@asynccontextmanager
+async def starting_server(url: str, directory: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The command, just started; killed at the end. It prints to one pipe, and writes `address` once it serves."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AGENT_RUNTIME__")}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "server", "serve", "--dev", "--listen", "127.0.0.1:0", "--database-url", url),
+        *("--port-file", str(directory / "address")),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=_PROJECT,
+        env=inherited,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+def catches_sigterm(pid: int) -> bool:
+    """Whether the process has a handler for SIGTERM by now; Linux says so."""
+    caught = re.search(r"^SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(encoding="ascii"), re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (signal.SIGTERM - 1) & 1)

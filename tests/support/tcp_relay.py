@@ -13,7 +13,7 @@ _POSTGRES_PORT = 5432
 
 
 class TcpRelay:
-    """Passes bytes on, both ways, until it is cut; `port` stays the same."""
+    """Passes bytes on, both ways, until it is cut or frozen; `port` stays the same."""
 
     def __init__(self, server_url: str) -> None:
         """`server_url` is a `postgresql://` URL, with a host or with the directory of a socket."""
@@ -24,7 +24,10 @@ class TcpRelay:
         self._socket = Path(directory, f".s.PGSQL.{self._port}") if directory.startswith("/") else None
         self._listener: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self.port = 0
+        self.accepted = 0
 
     async def mend(self) -> None:
         """Takes connections, again or for the first time."""
@@ -40,10 +43,19 @@ class TcpRelay:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
+    def freeze(self) -> None:
+        """Passes nothing on any more and closes nothing: the far end is silent, and takes connections."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        """Lets flow again what was held back."""
+        self._flowing.set()
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._listener is None:  # it was already on its way when the wire was cut
             writer.transport.abort()
             return
+        self.accepted += 1
         connection = asyncio.create_task(self._pass_on(reader, writer))
         self._connections.add(connection)
 
@@ -56,22 +68,22 @@ class TcpRelay:
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await self._connect()
         try:
-            await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
         finally:
             far_writer.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(1 << 16):
+                await self._flowing.wait()
+                writer.write(data)
+                await writer.drain()
+            writer.write_eof()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._socket is not None:
             return await asyncio.open_unix_connection(str(self._socket))
         return await asyncio.open_connection(self._host, self._port)
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(1 << 16):
-            writer.write(data)
-            await writer.drain()
-        writer.write_eof()
 
 
 @asynccontextmanager

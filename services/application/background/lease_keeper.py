@@ -42,6 +42,9 @@ class LeaseKeeper:
         self._renewed = 0.0
         self._unattended: set[Claim] = set()
         self._recovering = asyncio.Semaphore(_RECOVERED_TOGETHER)
+        self._stopping = False
+        self._handing_over = asyncio.Lock()
+        self._handed_over = False
 
     async def start(self) -> None:
         """Takes the first lease. Raises DatabaseUnavailableError."""
@@ -50,8 +53,8 @@ class LeaseKeeper:
         self._renewed = started
 
     async def run(self) -> None:
-        """Renews, fences itself, recovers; for ever."""
-        while True:
+        """Renews and fences itself, until `stop`."""
+        while not self._stopping:
             try:
                 await self.tick()
             except RuntimeServiceError as error:
@@ -64,6 +67,8 @@ class LeaseKeeper:
         believed = self._turns.claims()
         started = self._clock.monotonic()
         owned = await self._leases.renew(self._incarnation.name, self._lease)
+        if self._stopping:
+            return
         if owned is None:
             await self._begin_anew()
             return
@@ -75,8 +80,10 @@ class LeaseKeeper:
         await self._attend_to(ours)
 
     async def run_recovery(self) -> None:
-        """Takes up what the dead have left, for ever. Apart from `run`: however long it takes, the lease is renewed."""
-        while True:
+        """Takes up what the dead have left, until `stop`. Apart from `run`: however long it takes, the lease is
+        renewed.
+        """
+        while not self._stopping:
             try:
                 await self.recover()
             except RuntimeServiceError as error:
@@ -95,12 +102,21 @@ class LeaseKeeper:
             found = sum(recovered)  # a page on which nothing could be done would come again
 
     async def stop(self) -> None:
-        """Hands everything over: stops the turns, then ends the lease, so that nobody has to wait for it to expire."""
-        await self._turns.stop_all()
-        try:
-            await self._leases.end(self._incarnation.name)
-        except RuntimeServiceError as error:
-            logger.warning("the lease could not be ended, it will expire: %s", error.reason)
+        """Hands everything over: stops the turns, then ends the lease, so that nobody has to wait for it to expire.
+
+        No turn is begun here any more: what calls still let run is for another process. Called again, it waits for the
+        same.
+        """
+        self._stopping = True
+        async with self._handing_over:
+            if self._handed_over:
+                return
+            self._handed_over = True
+            await self._turns.close()
+            try:
+                await self._leases.end(self._incarnation.name)
+            except RuntimeServiceError as error:
+                logger.warning("the lease could not be ended, it will expire: %s", error.reason)
 
     async def _begin_anew(self) -> None:
         logger.error("the lease was lost: every turn stops, the process goes on under a new name")
@@ -126,6 +142,8 @@ class LeaseKeeper:
 
     async def _recover_one(self, orphan: OrphanedSession) -> bool:
         """Whether the session could be looked at."""
+        if self._stopping:
+            return False  # it may just have been ours
         try:
             async with self._recovering:
                 await self._recover(orphan.owner_id, orphan.session_id, recover_turn)

@@ -36,12 +36,18 @@ class RunningTurns:
         self._running: dict[int, _Running] = {}
         # Those that were told to stop are still at work for a moment, and the event loop alone does not keep a task.
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._running)
 
     def start(self, claim: Claim, turn: Turn) -> None:
-        """Begins to run a turn under a fresh claim; an older run of the same session is void and stops."""
+        """Begins to run a turn under a fresh claim; an older run of the same session is void and stops.
+
+        After `close` it is left to whoever recovers it.
+        """
+        if self._closed:
+            return
         older = self._running.get(claim.session_key)
         if older is not None:
             self.stop(older.claim)
@@ -87,6 +93,11 @@ class RunningTurns:
         for claim in self.claims():
             self.stop(claim)
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """`stop_all`, for good."""
+        self._closed = True
+        await self.stop_all()
 
     async def _run(self, claim: Claim, turn: Turn) -> None:
         try:

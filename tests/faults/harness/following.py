@@ -63,9 +63,17 @@ async def follow_input(
 
 
 async def follow_session(
-    caller: Caller, history: History, until: Callable[[int], bool], *, leaves: Leaves = stays
+    caller: Caller,
+    history: History,
+    until: Callable[[int], bool],
+    *,
+    leaves: Leaves = stays,
+    patience: float = PATIENCE,
 ) -> None:
-    """Watches the session from its first event on until the number of the last one satisfies `until`."""
+    """Watches the session from its first event on until the number of the last one satisfies `until`.
+
+    Raises RefusedError, and LostSessionError when nothing new comes for `patience` seconds.
+    """
     last = 0
 
     def take(event: Event) -> None:
@@ -75,7 +83,7 @@ async def follow_session(
     def opened(client: RuntimeClient, after: int | None) -> grpc.aio.UnaryStreamCall[Any, Any]:
         return client.watch(history.session_id, after_sequence=after or 0)
 
-    follower = _Follower(caller, history, "watch", "", opened, take)
+    follower = _Follower(caller, history, "watch", "", opened, take, patience)
     while not until(last):
         await follower.read_one_stream(lambda: until(last) or leaves())
 
@@ -84,8 +92,16 @@ class _Follower:
     """One stream after another, each going on after the last event of the one before."""
 
     def __init__(
-        self, caller: Caller, history: History, kind: str, request_id: str, open_call: Open, seen: Seen
+        self,
+        caller: Caller,
+        history: History,
+        kind: str,
+        request_id: str,
+        open_call: Open,
+        seen: Seen,
+        patience: float = PATIENCE,
     ) -> None:
+        self._patience = patience
         self._caller = caller
         self._history = history
         self._kind = kind
@@ -118,9 +134,9 @@ class _Follower:
 
     async def _read(self, call: grpc.aio.UnaryStreamCall[Any, Any], leaves: Leaves) -> None:
         while True:
-            if time.monotonic() - self._progress > PATIENCE:
+            if time.monotonic() - self._progress > self._patience:
                 self.view.end = "lost"
-                raise LostSessionError(f"nothing new for {PATIENCE:.0f} s")
+                raise LostSessionError(f"nothing new for {self._patience:.0f} s")
             async with asyncio.timeout(SILENCE):
                 item: Any = await call.read()
             if item is grpc.aio.EOF:

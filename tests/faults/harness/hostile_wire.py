@@ -6,19 +6,32 @@ import asyncio
 from collections.abc import Callable, Mapping
 from random import Random
 
-from tests.rpc.edge.raw_http2 import PREFACE, frame, request_headers
+from tests.rpc.edge.raw_http2 import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GOAWAY,
+    HEADERS,
+    HELLO,
+    MAGIC,
+    PADDED,
+    PING,
+    PRIORITY,
+    PUSH_PROMISE,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+    frame,
+    header_block,
+)
 
 _SECONDS = 1.5
-_DATA, _HEADERS, _PRIORITY, _RST_STREAM, _SETTINGS, _PUSH_PROMISE, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = (
-    range(10)
-)
-_END_STREAM, _END_HEADERS, _PADDED = 0x1, 0x4, 0x8
-_HELLO = PREFACE + frame(_SETTINGS, 0, 0, b"")
 
 
-def _call(path: str, body: bytes, *headers: tuple[bytes, bytes], end: int = _END_STREAM) -> bytes:
-    opened = frame(_HEADERS, _END_HEADERS, 1, request_headers(path, headers))
-    return _HELLO + opened + frame(_DATA, end, 1, body)
+def _call(path: str, body: bytes, *headers: tuple[bytes, bytes], end: int = END_STREAM) -> bytes:
+    opened = frame(HEADERS, END_HEADERS, 1, header_block(path, headers))
+    return HELLO + opened + frame(DATA, end, 1, body)
 
 
 def _message(data: bytes, *, flag: int = 0, length: int | None = None) -> bytes:
@@ -29,8 +42,8 @@ _SHAPES: Mapping[str, Callable[[Random, str], bytes]] = {
     "no HTTP/2": lambda rng, path: b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     "no TLS here": lambda rng, path: b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + rng.randbytes(500),
     "noise": lambda rng, path: rng.randbytes(rng.randint(1, 4000)),
-    "noise after the preface": lambda rng, path: _HELLO + rng.randbytes(rng.randint(1, 4000)),
-    "half a preface": lambda rng, path: PREFACE[: rng.randrange(len(PREFACE))],
+    "noise after the preface": lambda rng, path: HELLO + rng.randbytes(rng.randint(1, 4000)),
+    "half a preface": lambda rng, path: MAGIC[: rng.randrange(len(MAGIC))],
     "a message cut short": lambda rng, path: _call(path, _message(b"abc", length=100)),
     "a message that claims 4 GiB": lambda rng, path: _call(path, _message(b"abc", length=2**32 - 1)),
     "more than one message": lambda rng, path: _call(path, _message(b"") * 3),
@@ -44,39 +57,37 @@ _SHAPES: Mapping[str, Callable[[Random, str], bytes]] = {
     "a timeout of noise": lambda rng, path: _call(path, _message(b""), (b"grpc-timeout", b"99999999999H")),
     "a path of noise": lambda rng, path: _call("/" + "x" * 3000 + "/é\x00", _message(b"")),
     "no path": lambda rng, path: _call("", _message(b"")),
-    "headers of noise": lambda rng, path: _HELLO + frame(_HEADERS, _END_HEADERS, 1, rng.randbytes(200)),
+    "headers of noise": lambda rng, path: HELLO + frame(HEADERS, END_HEADERS, 1, rng.randbytes(200)),
     "pseudo-headers twice": lambda rng, path: _call(path, _message(b""), (b":path", b"/x"), (b":method", b"GET")),
     "capital letters": lambda rng, path: _call(path, _message(b""), (b"X-Odd", b"1")),
     "too many headers": lambda rng, path: _call(path, _message(b""), *[(b"x-%d" % n, b"v" * 90) for n in range(300)]),
-    "data for no stream": lambda rng, path: _HELLO + frame(_DATA, _END_STREAM, 7, _message(b"")),
-    "data for stream 0": lambda rng, path: _HELLO + frame(_DATA, _END_STREAM, 0, _message(b"")),
-    "an even stream": lambda rng, path: _HELLO + frame(_HEADERS, _END_HEADERS, 2, request_headers(path, ())),
+    "data for no stream": lambda rng, path: HELLO + frame(DATA, END_STREAM, 7, _message(b"")),
+    "data for stream 0": lambda rng, path: HELLO + frame(DATA, END_STREAM, 0, _message(b"")),
+    "an even stream": lambda rng, path: HELLO + frame(HEADERS, END_HEADERS, 2, header_block(path)),
     "padding longer than the frame": lambda rng, path: (
-        _call(path, b"", end=0) + frame(_DATA, _PADDED | _END_STREAM, 1, b"\xff" + bytes(3))
+        _call(path, b"", end=0) + frame(DATA, PADDED | END_STREAM, 1, b"\xff" + bytes(3))
     ),
-    "a frame too large": lambda rng, path: _HELLO + (2**24 - 1).to_bytes(3, "big") + bytes((_DATA, 0)) + bytes(4),
-    "settings of noise": lambda rng, path: PREFACE + frame(_SETTINGS, 0, 0, rng.randbytes(6 * rng.randint(1, 50))),
-    "settings cut short": lambda rng, path: PREFACE + frame(_SETTINGS, 0, 0, b"\x00\x03\x00"),
-    "a window that overflows": lambda rng, path: _HELLO + frame(_WINDOW_UPDATE, 0, 0, b"\x7f\xff\xff\xff") * 3,
-    "a window of nothing": lambda rng, path: _HELLO + frame(_WINDOW_UPDATE, 0, 0, bytes(4)),
-    "a push": lambda rng, path: _HELLO + frame(_PUSH_PROMISE, _END_HEADERS, 1, bytes(4)),
-    "continuations for nothing": lambda rng, path: _HELLO + frame(_CONTINUATION, 0, 1, b"x" * 100) * 20,
+    "a frame too large": lambda rng, path: HELLO + (2**24 - 1).to_bytes(3, "big") + bytes((DATA, 0)) + bytes(4),
+    "settings of noise": lambda rng, path: MAGIC + frame(SETTINGS, 0, 0, rng.randbytes(6 * rng.randint(1, 50))),
+    "settings cut short": lambda rng, path: MAGIC + frame(SETTINGS, 0, 0, b"\x00\x03\x00"),
+    "a window that overflows": lambda rng, path: HELLO + frame(WINDOW_UPDATE, 0, 0, b"\x7f\xff\xff\xff") * 3,
+    "a window of nothing": lambda rng, path: HELLO + frame(WINDOW_UPDATE, 0, 0, bytes(4)),
+    "a push": lambda rng, path: HELLO + frame(PUSH_PROMISE, END_HEADERS, 1, bytes(4)),
+    "continuations for nothing": lambda rng, path: HELLO + frame(CONTINUATION, 0, 1, b"x" * 100) * 20,
     "continuations without end": lambda rng, path: (
-        _HELLO
-        + frame(_HEADERS, 0, 1, request_headers(path, ()))
-        + frame(_CONTINUATION, 0, 1, b"\x10\x01x\x01y" * 20) * 50
+        HELLO + frame(HEADERS, 0, 1, header_block(path)) + frame(CONTINUATION, 0, 1, b"\x10\x01x\x01y" * 20) * 50
     ),
-    "a priority on itself": lambda rng, path: _HELLO + frame(_PRIORITY, 0, 1, b"\x00\x00\x00\x01\xff") * 20,
-    "pings": lambda rng, path: _HELLO + frame(_PING, 0, 0, bytes(8)) * 50,
-    "a farewell": lambda rng, path: _HELLO + frame(_GOAWAY, 0, 0, bytes(8)),
+    "a priority on itself": lambda rng, path: HELLO + frame(PRIORITY, 0, 1, b"\x00\x00\x00\x01\xff") * 20,
+    "pings": lambda rng, path: HELLO + frame(PING, 0, 0, bytes(8)) * 50,
+    "a farewell": lambda rng, path: HELLO + frame(GOAWAY, 0, 0, bytes(8)),
     "resets": lambda rng, path: (
-        _HELLO
+        HELLO
         + b"".join(
-            frame(_HEADERS, _END_HEADERS, n, request_headers(path, ())) + frame(_RST_STREAM, 0, n, bytes(4))
+            frame(HEADERS, END_HEADERS, n, header_block(path)) + frame(RST_STREAM, 0, n, bytes(4))
             for n in range(1, 100, 2)
         )
     ),
-    "a frame nobody knows": lambda rng, path: _HELLO + frame(rng.randint(10, 255), 0xFF, 1, rng.randbytes(50)),
+    "a frame nobody knows": lambda rng, path: HELLO + frame(rng.randint(10, 255), 0xFF, 1, rng.randbytes(50)),
 }
 SHAPES = tuple(_SHAPES)
 

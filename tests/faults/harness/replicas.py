@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -32,6 +33,15 @@ class Replica:
     async def start(self) -> None:
         """Starts a process after a kill; returns when it serves."""
         await self._process.start()
+
+    async def terminate(self) -> int:
+        """Asks the process to stop in order; returns its exit code."""
+        return await self._process.terminate()
+
+    def signal_stop(self) -> None:
+        """The signal that asks it to stop, once more; harmless when it has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGTERM)
 
     def freeze(self) -> None:
         """Stops the process where it is: it neither works nor ends, and its connections stay open."""

@@ -1,14 +1,15 @@
-"""A gRPC call written byte by byte: what a hostile peer can send and no gRPC library would."""
+"""gRPC calls written byte by byte: what a hostile peer can send and no gRPC library would."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_FRAME = 16_384
-_DATA, _HEADERS, _SETTINGS = 0x0, 0x1, 0x4
-_END_STREAM, _END_HEADERS, _ACK = 0x1, 0x4, 0x1
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
+ACK, END_STREAM, END_HEADERS, PADDED = 0x1, 0x1, 0x4, 0x8
+MAGIC = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_INITIAL_WINDOW = 0x4
+_FRAME = 16_384  # bytes that a peer takes in one frame unless it says otherwise
 
 
 async def raw_call(
@@ -23,15 +24,8 @@ async def raw_call(
 
     The message goes out as it is, said to be `compressed` or not.
     """
-    host, _, port = address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    body = bytes((compressed,)) + len(message).to_bytes(4, "big") + message
-    writer.write(PREFACE + frame(_SETTINGS, 0, 0, b""))
-    writer.write(frame(_HEADERS, _END_HEADERS, 1, request_headers(path, headers)))
-    pieces = [body[start : start + _FRAME] for start in range(0, len(body), _FRAME)]
-    for piece in pieces[:-1]:
-        writer.write(frame(_DATA, 0, 1, piece))
-    writer.write(frame(_DATA, _END_STREAM, 1, pieces[-1]))
+    reader, writer = await connection(address)
+    writer.write(call_frames(1, path, headers, message, compressed=compressed))
     try:
         async with asyncio.timeout(10):
             await _until_stream_ends(reader)
@@ -42,8 +36,36 @@ async def raw_call(
         writer.close()
 
 
-def request_headers(path: str, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """The header block of a call to this path."""
+async def connection(address: str, *, window: int | None = None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection whose preface is sent; `window` is how many bytes of an answer the peer may send unasked."""
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    settings = b"" if window is None else _INITIAL_WINDOW.to_bytes(2, "big") + window.to_bytes(4, "big")
+    writer.write(MAGIC + frame(SETTINGS, 0, 0, settings))
+    return reader, writer
+
+
+def call_frames(
+    stream: int,
+    path: str,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+    message: bytes = b"",
+    *,
+    compressed: bool = False,
+    ended: bool = True,
+) -> bytes:
+    """One call with one message, as a stream of this number; unless `ended`, more might follow."""
+    body = bytes((compressed,)) + len(message).to_bytes(4, "big") + message
+    pieces = [body[start : start + _FRAME] for start in range(0, len(body), _FRAME)]
+    return (
+        frame(HEADERS, END_HEADERS, stream, header_block(path, headers))
+        + b"".join(frame(DATA, 0, stream, piece) for piece in pieces[:-1])
+        + frame(DATA, END_STREAM if ended else 0, stream, pieces[-1])
+    )
+
+
+def header_block(path: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> bytes:
+    """The headers of a gRPC call, encoded so that the peer need remember nothing."""
     block = [
         (b":method", b"POST"),
         (b":scheme", b"http"),
@@ -61,12 +83,12 @@ async def _until_stream_ends(reader: asyncio.StreamReader) -> None:
         head = await reader.readexactly(9)
         kind, flags, stream = head[3], head[4], int.from_bytes(head[5:9], "big")
         await reader.readexactly(int.from_bytes(head[:3], "big"))
-        if stream == 1 and kind in (_DATA, _HEADERS) and flags & _END_STREAM:
+        if stream == 1 and kind in (DATA, HEADERS) and flags & END_STREAM:
             return
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    """One frame, whatever is in it."""
+    """One frame of HTTP/2, whatever is in it."""
     return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
 
 
@@ -83,3 +105,7 @@ def _text(data: bytes) -> bytes:
         encoded += bytes((rest % 128 + 128,))
         rest //= 128
     return encoded + bytes((rest,)) + data
+
+
+HELLO = MAGIC + frame(SETTINGS, 0, 0, b"")
+"""What a client says first."""

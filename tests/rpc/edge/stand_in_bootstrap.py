@@ -36,7 +36,7 @@ async def run(settings: Settings, ready: Callable[[str], None]) -> None:
 
     server.grpc.add_generic_rpc_handlers([service(SERVICE, {}, {"Watch": watch})])
     address = await server.start([SERVICE])
-    await server.health.report(serving=True)
+    server.health.report(serving=True)
     ready(address)
     await server.serve_until(stop)
     if "HANG_AT_THE_END" in os.environ:

@@ -21,6 +21,7 @@ from server.interceptors.chain import build_chain
 from server.interceptors.deadline import Deadline
 from server.lifecycle import RuntimeServer
 from server.startup_error import StartupError
+from server.stop_signals import StopSignals
 from services.infrastructure.circuits import ProcessCircuits
 from tests.rpc.edge.edge_server import SERVICE, Edge, next_value, service
 from tests.rpc.edge.rpc_errors import refusal_of
@@ -61,9 +62,15 @@ async def running(
     await server.grpc.stop(0)
 
 
+def reflection_stub(channel: grpc.aio.Channel) -> Any:
+    """Generated without types."""
+    return reflection_pb2_grpc.ServerReflectionStub(cast(Any, channel))
+
+
 async def listed_services(channel: grpc.aio.Channel) -> list[str]:
-    stub: Any = reflection_pb2_grpc.ServerReflectionStub(cast(Any, channel))
-    call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
+    call = reflection_stub(channel).ServerReflectionInfo(
+        iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+    )
     answer = await call.read()
     call.cancel()
     return [one.name for one in answer.list_services_response.service]
@@ -72,9 +79,9 @@ async def listed_services(channel: grpc.aio.Channel) -> list[str]:
 async def test_it_is_not_serving_until_somebody_says_so() -> None:
     async with running() as one:
         assert [await one.health(), await one.health(SERVICE)] == ["NOT_SERVING", "NOT_SERVING"]
-        await one.server.health.report(serving=True)
+        one.server.health.report(serving=True)
         assert [await one.health(), await one.health(SERVICE)] == ["SERVING", "SERVING"]
-        await one.server.health.report(serving=False, service=SERVICE)
+        one.server.health.report(serving=False, service=SERVICE)
         assert [await one.health(), await one.health(SERVICE)] == ["SERVING", "NOT_SERVING"]
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await one.health("no.such.Service")
@@ -126,14 +133,14 @@ async def test_the_stop_tells_health_then_streams_and_waits_for_both_kinds_of_ca
 
     async with running(dev=True, drain_delay=0.3, unary={"Call": command}, streams={"Watch": watch}) as one:
         drain = one.edge.drain
-        await one.server.health.report(serving=True)
+        one.server.health.report(serving=True)
         watching = health_stub(one.edge).Watch(health_pb2.HealthCheckRequest(service=""))
         assert (await watching.read()).status == HealthCheckResponse.SERVING
         stream, call = one.edge.stream("Watch"), one.edge.unary("Call", "done")
         assert await next_value(stream) == "event"
         await begun.wait()
 
-        stopping = asyncio.create_task(one.server.stop())
+        stopping = asyncio.create_task(one.server.stop(asyncio.Event()))
         assert (await watching.read()).status == HealthCheckResponse.NOT_SERVING
         # Balancers that have not noticed yet are still served.
         assert not drain.draining
@@ -147,6 +154,48 @@ async def test_the_stop_tells_health_then_streams_and_waits_for_both_kinds_of_ca
         assert (await call).value == "done"
         await stopping
     assert order == ["stream drained", "stream drained", "command finished"]
+
+
+async def test_neither_watchers_of_health_nor_idle_reflection_keep_a_stop_waiting() -> None:
+    async with running(dev=True, grace=600.0) as one:
+        one.server.health.report(serving=True)
+        watching = health_stub(one.edge).Watch(health_pb2.HealthCheckRequest(service=SERVICE))
+        assert (await watching.read()).status == HealthCheckResponse.SERVING
+        reflecting = reflection_stub(one.edge.channel).ServerReflectionInfo()
+        await reflecting.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+        await reflecting.read()  # and says nothing more
+        async with asyncio.timeout(10):
+            await one.server.stop(asyncio.Event())
+        assert (await watching.read()).status == HealthCheckResponse.NOT_SERVING
+        for stream in (watching, reflecting):
+            assert await stream.read() is grpc.aio.EOF
+            assert await stream.code() is grpc.StatusCode.OK
+
+
+async def test_who_hurries_waits_neither_for_balancers_nor_for_what_does_not_end() -> None:
+    async def deaf(request: StringValue, context: Any) -> None:
+        await context.accept()
+        await asyncio.Event().wait()
+
+    async def watch(request: StringValue, context: Any) -> None:
+        await context.accept()
+        await drain.wait()
+        await context.write(StringValue(value="drain"))
+
+    async with running(dev=True, drain_delay=600.0, grace=600.0, streams={"Deaf": deaf, "Watch": watch}) as one:
+        drain, hurried = one.edge.drain, asyncio.Event()
+        stuck, stream = one.edge.stream("Deaf"), one.edge.stream("Watch")
+        await stuck.initial_metadata()
+        await stream.initial_metadata()
+        stopping = asyncio.create_task(one.server.stop(hurried))
+        await asyncio.sleep(0)
+        assert not drain.draining
+        hurried.set()
+        async with asyncio.timeout(10):
+            assert await next_value(stream) == "drain"
+            assert await stream.read() is grpc.aio.EOF
+            await stopping
+        assert await stuck.code() is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_while_draining_new_streams_are_sent_elsewhere_and_short_calls_served() -> None:
@@ -175,7 +224,7 @@ async def test_streams_that_do_not_listen_are_cut_at_the_end_of_the_grace() -> N
         stream = one.edge.stream("Watch")
         await stream.initial_metadata()
         async with asyncio.timeout(3):
-            await one.server.stop()
+            await one.server.stop(asyncio.Event())
             await ended.wait()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stream.read()
@@ -184,10 +233,10 @@ async def test_streams_that_do_not_listen_are_cut_at_the_end_of_the_grace() -> N
 
 async def test_it_serves_until_told_to_stop() -> None:
     async with running(dev=True) as one:
-        stop = asyncio.Event()
+        stop = StopSignals(patience=60.0)
         serving = asyncio.create_task(one.server.serve_until(stop))
         assert await one.health() == "NOT_SERVING"
         assert not serving.done()
-        stop.set()
+        stop.asked.set()
         async with asyncio.timeout(5):
             await serving

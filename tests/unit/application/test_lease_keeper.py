@@ -185,3 +185,23 @@ async def test_stopping_hands_everything_over() -> None:
     await engine.keeper.stop()
     assert engine.runner.stopped == ["s1"]
     assert engine.leases.living == {}
+
+
+async def test_what_was_handed_over_is_not_taken_back() -> None:
+    engine = Engine()
+    await engine.keeper.start()
+    name = engine.incarnation.name
+    ticking = asyncio.create_task(engine.keeper.run())
+    recovering = asyncio.create_task(engine.keeper.run_recovery())
+    await settled()
+    await engine.keeper.stop()
+    await engine.keeper.tick()  # one that had begun before
+    engine.add_session(orphaned=True)
+    engine.leases.orphaned = [OrphanedSession("ann", "s1")]
+    await engine.keeper.recover()
+    await engine.run_here("s2")  # what a call has let run that still had its grace
+    assert (engine.incarnation.name, engine.leases.living) == (name, {})
+    assert engine.runner.running == {}
+    await engine.keeper.stop()
+    for task in (ticking, recovering):
+        task.cancel()

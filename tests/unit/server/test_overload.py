@@ -1,0 +1,47 @@
+"""The gate alone: what is refused while the loop is late, and what is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agent_runtime.v1 import input_pb2
+from agent_runtime.v1.message_service_pb2 import CancelTurnRequest, SendMessageRequest
+from server.interceptors.needs import SEND_MESSAGE
+from server.interceptors.overload import OverloadGate
+from server.interceptors.rpc import Rpc
+from server.interceptors.rpc_context import RpcContext
+from services.domain.errors import RateLimitedError
+
+NEW = SendMessageRequest(user_message=input_pb2.UserMessage(text="hi"))
+GOES_ON = {
+    "results": (SEND_MESSAGE, SendMessageRequest(tool_results=input_pb2.ToolResults())),
+    "a decision": (SEND_MESSAGE, SendMessageRequest(approval_decision=input_pb2.ApprovalDecision())),
+    "a stream again": (SEND_MESSAGE, SendMessageRequest(user_message=NEW.user_message, after_sequence=3)),
+    "a cancel": ("/agent_runtime.v1.MessageService/CancelTurn", CancelTurnRequest()),
+}
+
+
+async def passes(lateness: float, method: str, request: Any) -> bool:
+    context: Any = None
+    rpc = Rpc(method, method == SEND_MESSAGE, request, RpcContext(context), (), "", 0.0, None)
+
+    async def proceed() -> bool:
+        return True
+
+    passed: bool = await OverloadGate(lambda: lateness, limit=0.25)(rpc, proceed)
+    return passed
+
+
+async def test_new_turns_are_refused_with_a_time_to_come_back() -> None:
+    assert await passes(0.25, SEND_MESSAGE, NEW)
+    with pytest.raises(RateLimitedError) as refused:
+        await passes(0.26, SEND_MESSAGE, NEW)
+    assert refused.value.retry_after is not None
+    assert 1.0 <= refused.value.retry_after <= 3.0
+
+
+@pytest.mark.parametrize("what", GOES_ON)
+async def test_what_was_accepted_comes_to_its_end(what: str) -> None:
+    assert await passes(9.0, *GOES_ON[what])
