@@ -15,6 +15,7 @@ from server.health_watch import HealthWatch
 from server.interceptors.chain import build_chain
 from server.interceptors.deadline import Deadline
 from server.interceptors.overload import OverloadGate
+from server.interceptors.principal_limits import principal_limits
 from server.lifecycle import RuntimeServer, leave_without_database, stop_signals
 from server.loop_watch import LoopLag, LoopWatch
 from server.registration import SERVICES, Engine, add_services
@@ -24,11 +25,13 @@ from services.application.background.housekeeper import Housekeeper, Retention
 from services.application.background.lease_keeper import LeaseKeeper
 from services.application.background.outbox_relay import OutboxRelay
 from services.application.background.remote_watches import RemoteWatches
+from services.application.background.replica_count import ReplicaCount
 from services.application.background.supervisor import Supervisor
 from services.application.background.wait_expiry import WaitExpiry
 from services.application.event_feed import EventFeed
 from services.application.ports import Incarnation, Patterns, ToolCatalog
 from services.application.ports.circuits import Circuits
+from services.application.ports.rates import RateWindows
 from services.application.sessions.client_tool_checks import ClientToolChecks
 from services.application.turns.call_policy import CallPolicy
 from services.application.turns.context_planner import ContextPlanner, ContextWindows
@@ -57,6 +60,7 @@ from services.infrastructure.persistence.signing_keys import signing_key
 from services.infrastructure.persistence.spreading import Tell, tell_nobody
 from services.infrastructure.persistence.waits import SqlWaits
 from services.infrastructure.persistence.watches import SqlWatches
+from services.infrastructure.rates import LocalShare, LocalWindows, RedisWindows, SharedRates
 from services.infrastructure.system.clock import SystemClock
 from services.infrastructure.tools import BrokenToolError, FileToolCatalog, JsonSchemaValidator, Re2Patterns
 
@@ -115,6 +119,7 @@ async def _start(
             circuits=circuits,
             concurrency=settings.concurrency,
             overload=OverloadGate(lag.standing, settings.overload_lag),
+            limits=principal_limits(settings.limits, _rates(settings, database, supervisor)),
         ),
         drain=drain,
         deadline=deadline,
@@ -251,6 +256,20 @@ def _start_wake_ups(
     supervisor.start("remote watches", remote.run)
     supervisor.start("wake-ups", wake_ups.run)
     return wake_ups.tell
+
+
+def _rates(settings: Settings, database: Database, supervisor: Supervisor) -> RateWindows:
+    """Windows that all replicas share, or this one's part of them; an embedded one is alone."""
+    if settings.database_kind == "sqlite":
+        return LocalShare(LocalWindows(), replicas=lambda: 1)
+    count = ReplicaCount(SqlLeases(database, sole=False))
+    supervisor.start("replica count", count.run)
+    own = LocalShare(LocalWindows(), count)
+    if settings.redis_url is None:
+        return own
+    shared = RedisWindows(settings.redis_url.get_secret_value())
+    supervisor.start("rate limits", shared.run)
+    return SharedRates(shared, own)
 
 
 def _tools() -> FileToolCatalog:

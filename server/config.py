@@ -19,6 +19,7 @@ from server.setting_groups import (
     ConcurrencySettings,
     ContextSettings,
     Endpoint,
+    LimitSettings,
     Positive,
     PositiveSeconds,
     Profile,
@@ -69,7 +70,7 @@ class Settings(BaseSettings):
         False, description="Start although PostgreSQL runs with `synchronous_commit=off` and may lose what was seen."
     )
     redis_url: SecretStr | None = Field(
-        None, description="`redis://…`, if there is one: replicas then wake each other over it."
+        None, description="`redis://…`, if there is one: replicas then wake each other and share rate limits over it."
     )
     llm_proxy_url: Endpoint = Field(
         "http://127.0.0.1:4000/v1", description="OpenAI-compatible endpoint; `/chat/completions` is added to it."
@@ -153,6 +154,7 @@ class Settings(BaseSettings):
     jwt: TokenSettings = TokenSettings()
     tls: TlsSettings = TlsSettings()
     sizes: Sizes = Sizes()
+    limits: LimitSettings = LimitSettings()
     turns: TurnSettings = TurnSettings()
     context: ContextSettings = ContextSettings()
     resilience: ResilienceSettings = ResilienceSettings()
@@ -265,6 +267,7 @@ GROUPS: Mapping[str, type[BaseModel]] = {
     "jwt": TokenSettings,
     "tls": TlsSettings,
     "sizes": Sizes,
+    "limits": LimitSettings,
     "turns": TurnSettings,
     "context": ContextSettings,
     "resilience": ResilienceSettings,

@@ -63,6 +63,32 @@ class ConcurrencySettings(BaseModel):
         return 2 * (self.streams + self.calls + self.reserve)
 
 
+class LimitSettings(BaseModel):
+    """What one owner may do and have; the owner is whom the credential proves, whatever the connection."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    work_per_minute: Positive = Field(
+        60, description="Inputs of one owner that start work, in any 60 s: user messages and resumes."
+    )
+    answers_per_minute: Positive = Field(
+        1200,
+        description=(
+            "Other changes of one owner in any 60 s: tool results, decisions, answers, re-attachments and so on."
+        ),
+    )
+    watches_per_minute: Positive = Field(120, description="Watches that one owner begins in any 60 s.")
+    reads_per_minute: Positive = Field(600, description="Reads of one owner in any 60 s.")
+    streams: Positive = Field(100, description="Open streams of one owner at one replica.")
+    request_bytes: Bytes = Field(
+        ByteSize(64 << 20), description="Requests of one owner that are in work at one replica, together."
+    )
+    running_turns: Positive = Field(
+        20, description="Turns of one owner that run at once, at all replicas; paused ones do not count."
+    )
+    sessions: Positive = Field(10_000, description="Sessions that one owner may have.")
+
+
 class TurnSettings(BaseModel):
     """What one turn may use and how long it waits; times are seconds."""
 

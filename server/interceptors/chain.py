@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from server.drain_signal import DrainSignal
 from server.interceptors.access_log import log_access
 from server.interceptors.authentication import Authentication
@@ -13,6 +15,7 @@ from server.interceptors.deserialise_guard import refuse_undecodable
 from server.interceptors.drain_gate import DrainGate
 from server.interceptors.error_mapping import map_errors
 from server.interceptors.overload import OverloadGate
+from server.interceptors.rpc import RpcInterceptor
 from server.interceptors.seam import InterceptionSeam
 from server.setting_groups import ConcurrencySettings
 from services.application.ports import Authenticator
@@ -27,8 +30,9 @@ def build_chain(
     circuits: Circuits,
     concurrency: ConcurrencySettings = ConcurrencySettings(),  # noqa: B008 - frozen
     overload: OverloadGate | None = None,
+    limits: Sequence[RpcInterceptor] = (),
 ) -> InterceptionSeam:
-    """The one interceptor to give to the server; first in the list is outermost.
+    """The one interceptor to give to the server; first in the list is outermost. `limits` are those of principals.
 
     Without `overload` new work is taken however late the event loop is. Health and reflection do not pass through it.
     Each request is decoded before, by a deserialiser that cannot fail.
@@ -50,8 +54,8 @@ def build_chain(
             *([overload] if overload is not None else []),
             # The places of the whole process. A call that is refused here costs its principal nothing.
             Concurrency(concurrency, deadline),
-            # Here: concurrency (how many at once, by principal), then rate limits (how many a minute); both need the
-            # principal, and a call that is refused takes no place in what follows.
+            # They need the principal and the decoded input, and a call that is refused takes no place in what follows.
+            *limits,
             # Inside of all other refusals, which say nothing about a dependency and must not take its probe.
             CircuitBreaking(circuits),
             # Innermost: the time of a handler, not of those who decide whether it runs; and its own task.

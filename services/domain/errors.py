@@ -46,6 +46,8 @@ class ErrorReason(StrEnum):
     TOO_MANY_TURNS = "TOO_MANY_TURNS"
     QUEUE_FULL = "QUEUE_FULL"
     TOO_MANY_RULES = "TOO_MANY_RULES"
+    TOO_MANY_SESSIONS = "TOO_MANY_SESSIONS"
+    TOO_MANY_BYTES = "TOO_MANY_BYTES"
     STORAGE_FULL = "STORAGE_FULL"
     SEQUENCE_AHEAD = "SEQUENCE_AHEAD"
     LLM_UNAVAILABLE = "LLM_UNAVAILABLE"
@@ -301,6 +303,14 @@ class QueueFullError(ResourceExhaustedError):
 
 class TooManyRulesError(ResourceExhaustedError):
     reason = ErrorReason.TOO_MANY_RULES
+
+
+class TooManySessionsError(ResourceExhaustedError):
+    reason = ErrorReason.TOO_MANY_SESSIONS
+
+
+class TooManyBytesError(ResourceExhaustedError):
+    reason = ErrorReason.TOO_MANY_BYTES
 
 
 class StorageFullError(ResourceExhaustedError):

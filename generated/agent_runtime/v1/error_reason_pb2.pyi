@@ -155,6 +155,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """[RESOURCE_EXHAUSTED] The session, the owner, or everybody together, has as many approval rules as the operator
     allows (default 50 for a session, 100 for an owner). Metadata: `limit`. Way out: `DeleteApprovalRule`.
     """
+    ERROR_REASON_TOO_MANY_SESSIONS: _ErrorReason.ValueType  # 45
+    """[RESOURCE_EXHAUSTED] The owner has as many sessions as the operator allows (default 10,000). Metadata: `limit`. Way
+    out: `DeleteSession`.
+    """
+    ERROR_REASON_TOO_MANY_BYTES: _ErrorReason.ValueType  # 46
+    """[RESOURCE_EXHAUSTED] Requests of this owner that are in work hold as many bytes as allowed (default 64 MiB).
+    Metadata: `limit_bytes`. Way out: send large requests one after another.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call was refused or a turn failed: the one thing about an error a program may branch on.
@@ -300,5 +308,13 @@ id. Also the outcome of a turn that broke for such a reason.
 ERROR_REASON_TOO_MANY_RULES: ErrorReason.ValueType  # 44
 """[RESOURCE_EXHAUSTED] The session, the owner, or everybody together, has as many approval rules as the operator
 allows (default 50 for a session, 100 for an owner). Metadata: `limit`. Way out: `DeleteApprovalRule`.
+"""
+ERROR_REASON_TOO_MANY_SESSIONS: ErrorReason.ValueType  # 45
+"""[RESOURCE_EXHAUSTED] The owner has as many sessions as the operator allows (default 10,000). Metadata: `limit`. Way
+out: `DeleteSession`.
+"""
+ERROR_REASON_TOO_MANY_BYTES: ErrorReason.ValueType  # 46
+"""[RESOURCE_EXHAUSTED] Requests of this owner that are in work hold as many bytes as allowed (default 64 MiB).
+Metadata: `limit_bytes`. Way out: send large requests one after another.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

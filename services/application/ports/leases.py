@@ -38,3 +38,6 @@ class Leases(Protocol):
 
     async def orphans(self, limit: int) -> list[OrphanedSession]:
         """Sessions with a running turn whose owner is gone."""
+
+    async def count_living(self) -> int:
+        """How many incarnations live, at least 1: whoever asks does."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from services.application.ports import Claim, OrphanedSession, OwnedHead
 from services.infrastructure.persistence.database import Database
@@ -73,6 +73,13 @@ class SqlLeases:
             return [OrphanedSession(row.owner_id, row.session_id) for row in connection.execute(statement)]
 
         return await self._database.read(unit)
+
+    async def count_living(self) -> int:
+        def unit(connection: Connection) -> int:
+            statement = select(func.count()).select_from(replicas).where(replicas.c.expires_at > database_seconds())
+            return connection.scalar(statement) or 0
+
+        return max(1, await self._database.read(unit))
 
 
 def _owned(connection: Connection, incarnation: str) -> list[OwnedHead]:

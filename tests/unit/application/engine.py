@@ -123,6 +123,10 @@ class ScriptedLeases:
         self._check()
         return self.orphaned[:limit]
 
+    async def count_living(self) -> int:
+        self._check()
+        return max(1, len(self.living))
+
     def _check(self) -> None:
         if self.away:
             raise DatabaseUnavailableError("away")
