@@ -27,16 +27,21 @@ class RateLimits:
         self._limits = limits
 
     async def __call__(self, rpc: Rpc, proceed: Proceed) -> Any:
-        """Raises RateLimitedError with the time until a call may pass. Every answer says what is left."""
+        """Raises RateLimitedError with the time until a call may pass.
+
+        Answers say what is left, those to reads once half is gone.
+        """
         kind = class_of(rpc.method, rpc.request)
         if kind is None or rpc.principal is None:
             return await proceed()
         answer = await self._windows.admit(f"{kind}:{rpc.principal.owner_id}", self._limits[kind])
-        rpc.context.answer_metadata += (
-            ("ratelimit-limit", str(answer.limit)),
-            ("ratelimit-remaining", str(answer.remaining)),
-            ("ratelimit-reset", str(ceil(answer.free_in))),
-        )
+        if kind is not CallClass.READS or answer.remaining * 2 <= answer.limit:
+            # Metadata that differ from call to call cost a cheap read more than counting it does.
+            rpc.context.answer_metadata += (
+                ("ratelimit-limit", str(answer.limit)),
+                ("ratelimit-remaining", str(answer.remaining)),
+                ("ratelimit-reset", str(ceil(answer.free_in))),
+            )
         if not answer.admitted:
             raise _refusal(kind, answer)
         return await proceed()

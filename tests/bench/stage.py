@@ -18,6 +18,7 @@ from devtools.scripted_model import Reply, ScriptedModel, When, reply, text
 from tests.bench.child import program
 from tests.bench.targets import TOKEN, Floor, Runtime, Target
 from tests.support.postgres import PostgresServer
+from tests.support.unlimited import UNLIMITED
 
 DATABASES = ("SQLite", "PostgreSQL")
 
@@ -61,7 +62,7 @@ class Stage:
     @asynccontextmanager
     async def runtime(self, kind: str, settings: Mapping[str, str] | None = None) -> AsyncIterator[Runtime]:
         """A server with a database of its own."""
-        quiet = {"LOG_LEVEL": "WARNING"} | dict(settings or {})
+        quiet = {"LOG_LEVEL": "WARNING"} | UNLIMITED | dict(settings or {})
         async with (
             RuntimeProcess(await self.new_database(kind), self.model.url, quiet) as process,
             grpc.aio.insecure_channel(process.address) as channel,

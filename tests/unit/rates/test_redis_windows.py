@@ -74,7 +74,7 @@ async def test_what_leaves_the_window_makes_room_by_the_clock_of_redis(redis_url
         assert not (await two.rates.admit(name, 3)).admitted
         key = f"agent-runtime:rate:{name}"
         seconds, microseconds = await redis.time()
-        aged = (seconds - 60) * 1_000_000 + microseconds
+        aged = str((seconds - 60) * 1_000_000 + microseconds)
         await redis.lset(key, 0, aged)
         await redis.lset(key, 1, aged)
         answer = await two.rates.admit(name, 3)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
-from google.protobuf.message import Message
 
 from agent_runtime.v1 import input_pb2, message_service_pb2
 from server.interceptors.call_classes import CallClass, class_of
@@ -20,9 +20,8 @@ _ANSWERING = {
 }
 
 
-def _class_of_input(after_sequence: int | None = None, **fields: Message) -> CallClass | None:
-    request = message_service_pb2.SendMessageRequest(after_sequence=after_sequence, **fields)  # type: ignore[arg-type]
-    return class_of(SEND_MESSAGE, request)
+def _class_of_input(**fields: Any) -> CallClass | None:
+    return class_of(SEND_MESSAGE, message_service_pb2.SendMessageRequest(**fields))
 
 
 @pytest.mark.parametrize("name", _STARTING)
