@@ -186,7 +186,15 @@ async def _engine(
         incarnation=lambda: incarnation.name,
         tell=tell,
     )
-    store = SqlSessionStore(database, writer, feed.publish, clock, incarnation=lambda: incarnation.name, tell=tell)
+    store = SqlSessionStore(
+        database,
+        writer,
+        feed.publish,
+        clock,
+        incarnation=lambda: incarnation.name,
+        tell=tell,
+        sessions_per_owner=settings.limits.sessions,
+    )
     reads = SqlReadModel(database)
     tools, schemas = _tools(), JsonSchemaValidator()
     agents = _agents(settings, tools)
@@ -312,6 +320,8 @@ def _turn_limits(settings: Settings) -> TurnLimits:
         tool_result_bytes=settings.sizes.tool_result,
         session_model_calls=settings.turns.session_model_calls,
         session_tokens=settings.turns.session_tokens,
+        running_turns=settings.limits.running_turns,
+        history_bytes=settings.sizes.history,
     )
 
 

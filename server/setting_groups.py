@@ -46,6 +46,9 @@ class Sizes(BaseModel):
     grpc_message: Bytes = Field(ByteSize(8 << 20), description="One gRPC message, each way.")
     user_message: Bytes = Field(ByteSize(256 << 10), description="The text of one user message.")
     tool_result: Bytes = Field(ByteSize(1 << 20), description="The result of one tool call.")
+    history: Bytes = Field(
+        ByteSize(64 << 20), description="All messages of a session; a turn that has begun may go beyond it."
+    )
 
 
 class ConcurrencySettings(BaseModel):

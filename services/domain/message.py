@@ -55,6 +55,12 @@ class Message:
     complete: bool = True
     metadata: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        """Bytes of what is said, thought and called."""
+        texts = (self.content, self.reasoning, *(call.arguments_json for call in self.tool_calls))
+        return sum(len(text.encode("utf-8", "replace")) for text in texts)
+
     def __post_init__(self) -> None:
         violations = list(_violations(self))
         if violations:

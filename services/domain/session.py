@@ -12,6 +12,7 @@ from services.domain.message import Message, Role
 from services.domain.policies.titles import title_from
 
 DEFAULT_MESSAGE_LIMIT = 1000
+DEFAULT_HISTORY_BYTES = 64 * 1024 * 1024
 
 
 class SessionState(StrEnum):
@@ -26,7 +27,8 @@ class Session:
     """One conversation of one owner.
 
     `id` is the owner's name for it, `key` the surrogate every table refers to (0 until stored). `last_ordinal` counts
-    every message ever added and never goes back; `message_count` is what the history holds now. `version` moves with
+    every message ever added and never goes back; `message_count` is what the history holds now, and `history_bytes` the
+    sizes of these messages together. `version` moves with
     every change of the fields a client can set.
     """
 
@@ -43,6 +45,7 @@ class Session:
     deactivation_reason: str = ""
     message_limit: int = DEFAULT_MESSAGE_LIMIT
     message_count: int = 0
+    history_bytes: int = 0
     last_ordinal: int = 0
     version: int = 1
 
@@ -56,13 +59,21 @@ class Session:
         if self.state is not SessionState.ACTIVE:
             raise SessionInactiveError("the session is inactive; activate it first")
 
-    def check_can_take_message(self) -> None:
-        """Raises SessionInactiveError or SessionMessageLimitError unless one more input may enter."""
+    def check_can_take_message(self, history_bytes: int = DEFAULT_HISTORY_BYTES) -> None:
+        """Raises SessionInactiveError or SessionMessageLimitError unless one more input may enter.
+
+        The turn it starts may go beyond both limits: it is not stopped half-way.
+        """
         self.check_active()
         if self.message_count >= self.message_limit:
             raise SessionMessageLimitError(
                 f"the session holds its {self.message_limit} messages; fork it, clear it or raise its message_limit",
                 metadata={"limit": str(self.message_limit)},
+            )
+        if self.history_bytes >= history_bytes:
+            raise SessionMessageLimitError(
+                f"the session's messages hold {history_bytes} bytes; clear it, or fork it from an earlier message",
+                metadata={"limit_bytes": str(history_bytes)},
             )
 
     def with_message(self, message: Message, now: datetime) -> Session:
@@ -74,6 +85,7 @@ class Session:
             self,
             title=title,
             message_count=self.message_count + 1,
+            history_bytes=self.history_bytes + message.size,
             last_ordinal=self.last_ordinal + 1,
             last_activity_time=now,
         )

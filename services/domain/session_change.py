@@ -58,6 +58,7 @@ class Lookup:
     client_tools: bool = False
     rules: bool = False
     last_turn: bool = False
+    running_turns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,8 @@ class SessionAggregate:
     answer the turn waits on, settled ones too, in the model's order; `approvals` are the pending ones. The rest is
     filled only when asked for by a `Lookup`: `draft_text` is the text the running attempt has in the log, `known_calls`
     and `known_approvals` are those of the ids asked about that the session has, `client_tools` those of the session,
-    `rules` the approval rules made for it, its owner or everybody, oldest first, `last_turn` is the newest turn.
+    `rules` the approval rules made for it, its owner or everybody, oldest first, `last_turn` is the newest turn,
+    `running_turns` how many turns run for its owner in all sessions.
     `pending_inputs` are the messages that wait, in the order they came. `deadline_now` is the database's clock, by
     which everything that expires is measured. `usage` is what the session has cost but for the active turn.
     """
@@ -87,6 +89,7 @@ class SessionAggregate:
     client_tools: tuple[ClientTool, ...] = ()
     rules: tuple[ApprovalRule, ...] = ()
     last_turn: Turn | None = None
+    running_turns: int = 0
     pending_inputs: tuple[Input, ...] = ()
     usage: SessionUsage = field(default_factory=SessionUsage)
 

@@ -24,6 +24,7 @@ from tests.bench.load import crowd
 from tests.bench.stage import DATABASES, Stage, saying
 from tests.bench.targets import Runtime
 from tests.support.runtime_client import RuntimeClient, text_result
+from tests.support.unlimited import UNLIMITED
 
 _TURNS = 20
 _CROWD = 100
@@ -118,7 +119,7 @@ async def _counted_server(stage: Stage, kind: str) -> AsyncIterator[Counted]:
         "LLM_MODEL": "scripted",
         "LISTEN": "127.0.0.1:0",
         "DEV": "true",
-    }
+    } | UNLIMITED
     with tempfile.NamedTemporaryFile(prefix="agent-runtime-units-") as record:
         async with (
             program("tests.bench.counted_server", record.name, settings=settings) as child,

@@ -11,6 +11,7 @@ from devtools.runtime_process import RuntimeProcess
 from tests.bench.figure import Figure
 from tests.bench.stage import Stage, saying
 from tests.support.runtime_client import RuntimeClient, connected
+from tests.support.unlimited import UNLIMITED
 
 _LEASE = 5.0
 _KILLS = 5
@@ -27,7 +28,7 @@ async def takeover(stage: Stage) -> AsyncIterator[Figure]:
     async with AsyncExitStack() as stack:
         replicas = [
             await stack.enter_async_context(
-                RuntimeProcess(url, stage.model.url, {"LEASE": str(_LEASE), "LOG_LEVEL": "WARNING"})
+                RuntimeProcess(url, stage.model.url, {"LEASE": str(_LEASE), "LOG_LEVEL": "WARNING"} | UNLIMITED)
             )
             for _ in range(2)
         ]

@@ -348,5 +348,5 @@ def clear(change: SessionChange) -> None:
     """As ClearMessages does."""
     change.check_idle()
     change.removal = Removal.MESSAGES
-    change.session = replace(change.session, message_count=0)
+    change.session = replace(change.session, message_count=0, history_bytes=0)
     change.append(MessagesCleared(0))

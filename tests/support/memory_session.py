@@ -129,6 +129,7 @@ class MemorySession:
             client_tools=self.client_tools if lookup.client_tools else (),
             rules=tuple(self.rules) if lookup.rules else (),
             last_turn=next(reversed(self.turns.values()), None) if lookup.last_turn else None,
+            running_turns=int(lookup.running_turns and turn is not None and turn.state is TurnState.RUNNING),
             usage=self.usage,
             pending_inputs=tuple(each for each in self.inputs.values() if each.state is InputState.PENDING),
         )

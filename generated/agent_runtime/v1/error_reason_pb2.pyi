@@ -69,7 +69,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_SESSION_INACTIVE: _ErrorReason.ValueType  # 17
     """[FAILED_PRECONDITION] The session is inactive and takes no input. Way out: `ActivateSession`."""
     ERROR_REASON_SESSION_MESSAGE_LIMIT: _ErrorReason.ValueType  # 18
-    """[FAILED_PRECONDITION] The history holds as many messages as the session may have. Metadata: `limit`. Ways out:
+    """[FAILED_PRECONDITION] The history holds as many messages as the session may have (metadata: `limit`), or as many
+    bytes as any session may (64 MiB unless the operator says otherwise; metadata: `limit_bytes`). Ways out:
     `ForkSession`, `ClearMessages`, or a higher `message_limit` by `UpdateSession`.
     """
     ERROR_REASON_SWITCH_LIMIT: _ErrorReason.ValueType  # 19
@@ -223,7 +224,8 @@ ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 16
 ERROR_REASON_SESSION_INACTIVE: ErrorReason.ValueType  # 17
 """[FAILED_PRECONDITION] The session is inactive and takes no input. Way out: `ActivateSession`."""
 ERROR_REASON_SESSION_MESSAGE_LIMIT: ErrorReason.ValueType  # 18
-"""[FAILED_PRECONDITION] The history holds as many messages as the session may have. Metadata: `limit`. Ways out:
+"""[FAILED_PRECONDITION] The history holds as many messages as the session may have (metadata: `limit`), or as many
+bytes as any session may (64 MiB unless the operator says otherwise; metadata: `limit_bytes`). Ways out:
 `ForkSession`, `ClearMessages`, or a higher `message_limit` by `UpdateSession`.
 """
 ERROR_REASON_SWITCH_LIMIT: ErrorReason.ValueType  # 19

@@ -28,7 +28,7 @@ class ClearMessages:
             change.check_idle()
             removed = change.session.message_count
             change.removal = Removal.MESSAGES
-            change.session = replace(change.session, message_count=0)
+            change.session = replace(change.session, message_count=0, history_bytes=0)
             change.append(MessagesCleared(removed))
             change.outcome = str(removed)
 

@@ -53,6 +53,7 @@ def session_from(row: Row[Any]) -> Session:
         deactivation_reason=row.deactivation_reason,
         message_limit=row.message_limit,
         message_count=row.message_count,
+        history_bytes=row.history_bytes,
         last_ordinal=row.last_ordinal,
         version=row.version,
     )
@@ -67,6 +68,7 @@ def session_values(session: Session) -> Values:
         "state": session.state,
         "deactivation_reason": session.deactivation_reason,
         "message_count": session.message_count,
+        "history_bytes": session.history_bytes,
         "message_limit": session.message_limit,
         "last_ordinal": session.last_ordinal,
         "version": session.version,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, literal, select, true
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from services.application.ports import IdempotencyKey, SessionView
 from services.domain.agent_context import AgentContext
 from services.domain.domain_events import AgentAssigned, DomainEvent, Fact, SessionCreated
-from services.domain.errors import SessionAlreadyExistsError, SessionNotFoundError
+from services.domain.errors import SessionAlreadyExistsError, SessionNotFoundError, TooManySessionsError
 from services.domain.ids import new_id
 from services.domain.session import Session
 from services.domain.session_usage import SessionUsage
@@ -38,28 +38,31 @@ def create(
     *,
     allow_existing: bool,
     key: IdempotencyKey | None,
+    most: int | None,
 ) -> tuple[SessionView, bool]:
     """Writes the session with the tools its client brought, or finds the one that is there; returns it and whether it
     is new.
 
-    Raises SessionAlreadyExistsError, RequestIdReusedError, and LostRaceError when the unit must run again.
+    Raises SessionAlreadyExistsError, RequestIdReusedError, TooManySessionsError when the owner has `most` sessions, and
+    LostRaceError when the unit must run again.
     """
     if key and (outcome := recall(connection, key)) is not None:
         return _of_outcome(connection, session.owner_id, outcome)
-    session_key = _insert(connection, session)
+    session_key = _insert(connection, session, most)
     if session_key is not None:
         _insert_rest(connection, session_key, session, context, brought)
         view, outcome = read_session(connection, session.owner_id, session.id), _CREATED + session.id
     else:
         if key and recall(connection, key) is not None:
             raise LostRaceError
-        view, outcome = _existing(connection, session, allow_existing), _EXISTING + session.id
+        view, outcome = _existing(connection, session, allow_existing, most), _EXISTING + session.id
     if key and not remember(connection, key, view.session.key, outcome, session.create_time):
         raise LostRaceError
     return view, session_key is not None
 
 
-def _insert(connection: Connection, session: Session) -> int | None:
+def _insert(connection: Connection, session: Session, most: int | None) -> int | None:
+    """The key of the new row; None if the id is taken or the owner has as many as allowed."""
     insert_or_nothing = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
     values = session_values(session) | {
         "usage": usage_text(SessionUsage()),
@@ -67,8 +70,13 @@ def _insert(connection: Connection, session: Session) -> int | None:
         "session_id": session.id,
         "create_time": session.create_time,
     }
-    statement = insert_or_nothing(sessions).values(values).on_conflict_do_nothing().returning(sessions.c.session_key)
-    session_key: int | None = connection.scalar(statement)
+    row = select(*(literal(value, sessions.c[name].type) for name, value in values.items()))
+    if most is not None:
+        others = select(literal(1)).where(sessions.c.owner_id == session.owner_id, sessions.c.delete_time.is_(None))
+        counted = select(func.count()).select_from(others.limit(most).subquery()).scalar_subquery()
+        row = row.where(counted < most)
+    statement = insert_or_nothing(sessions).from_select(list(values), row.where(true())).on_conflict_do_nothing()
+    session_key: int | None = connection.scalar(statement.returning(sessions.c.session_key))
     return session_key
 
 
@@ -86,14 +94,29 @@ def _insert_rest(
     batch.execute(connection)
 
 
-def _existing(connection: Connection, session: Session, allow_existing: bool) -> SessionView:
+def _existing(connection: Connection, session: Session, allow_existing: bool, most: int | None) -> SessionView:
     try:
         view = read_session(connection, session.owner_id, session.id)
     except SessionNotFoundError:
+        if not _is_taken(connection, session):
+            raise _too_many(most) from None
         raise SessionAlreadyExistsError("this id belonged to a deleted session; choose another") from None
     if not allow_existing:
         raise SessionAlreadyExistsError("a session with this id exists")
     return view
+
+
+def _is_taken(connection: Connection, session: Session) -> bool:
+    its_id = (sessions.c.owner_id == session.owner_id, sessions.c.session_id == session.id)
+    return connection.scalar(select(sessions.c.session_key).where(*its_id)) is not None
+
+
+def _too_many(most: int | None) -> TooManySessionsError:
+    return TooManySessionsError(
+        f"the owner has {most} sessions; delete one first",
+        quota=("principal:sessions", f"{most} sessions"),
+        metadata={"limit": str(most)},
+    )
 
 
 def _of_outcome(connection: Connection, owner_id: str, outcome: str) -> tuple[SessionView, bool]:

@@ -43,6 +43,7 @@ def fork(
     correlation_id: str,
     now: datetime,
     key: IdempotencyKey | None,
+    most: int | None,
 ) -> tuple[SessionView, int]:
     """Writes the copy in the caller's transaction; see `SessionStore.fork`."""
     head, source = lock(connection, owner_id, source_id, "", Lookup(client_tools=True))
@@ -64,11 +65,12 @@ def fork(
         update_time=now,
         last_activity_time=now,
         message_count=len(history),
+        history_bytes=sum(message.size for message in history),
         last_ordinal=len(history),
         version=1,
     )
     context = AgentContext(source.context.current_agent, work=source.context.work)
-    view, _ = create(connection, session, context, source.client_tools, allow_existing=False, key=None)
+    view, _ = create(connection, session, context, source.client_tools, allow_existing=False, key=None, most=most)
     copies = _copy(connection, head.session_key, view.session.key, history)
     _copy_summary(connection, head.session_key, view.session.key, history, copies)
     _announce(connection, view, NewEvent(_forked(source_id, history), now, correlation_id))

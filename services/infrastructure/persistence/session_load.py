@@ -23,6 +23,7 @@ from sqlalchemy import (
     bindparam,
     false,
     func,
+    literal,
     null,
     select,
 )
@@ -95,7 +96,12 @@ def lock(
     None instead of a session that was deleted. Raises SessionNotFoundError for one that never was.
     """
     query = _session(
-        bool(lookup.call_ids), bool(lookup.approval_ids), lookup.client_tools, lookup.last_turn, lookup.rules
+        bool(lookup.call_ids),
+        bool(lookup.approval_ids),
+        lookup.client_tools,
+        lookup.last_turn,
+        lookup.rules,
+        lookup.running_turns,
     )
     parameters = {
         "owner": owner_id,
@@ -146,13 +152,16 @@ def _aggregate(connection: Connection, head: Head, row: Any, lookup: Lookup) -> 
         client_tools=client_tools_from(row.client_tools) if row.client_tools is not None else (),
         rules=rules_of(connection, row.owner_id, head.session_key) if row.has_rules else (),
         last_turn=codec.decode(row.last_turn, Turn) if row.last_turn is not None else None,
+        running_turns=row.running_turns,
         usage=codec.decode(row.usage, SessionUsage),
         pending_inputs=_in_order(_all(row.pending_inputs, Input)),
     )
 
 
 @cache
-def _session(call_ids: bool, approval_ids: bool, client_tools_too: bool, last_turn: bool, rules: bool) -> Query:
+def _session(
+    call_ids: bool, approval_ids: bool, client_tools_too: bool, last_turn: bool, rules: bool, running_turns: bool
+) -> Query:
     """All of a session, its head locked; these say what is looked up beside what every change sees."""
     earlier, newest_turn = tool_calls.alias(), turns.alias()
     newest_number = select(func.max(earlier.c.number)).where(_is_its(earlier)).correlate(session_heads)
@@ -161,6 +170,10 @@ def _session(call_ids: bool, approval_ids: bool, client_tools_too: bool, last_tu
     known_approvals = _bodies(approvals, approvals.c.approval_id.op("IN")(texts_of("approval_ids")))
     its_tools = _only(select(client_tools.c.body).where(_is_its(client_tools)))
     its_last_turn = _only(select(newest_turn.c.body).where(_is_its(newest_turn)).order_by(newest_turn.c.number.desc()))
+    owners_turns = turns.alias()
+    running = select(func.count()).where(
+        owners_turns.c.owner_id == bindparam("owner"), is_one_of(owners_turns.c.state, TurnState.RUNNING)
+    )
     seen = session_heads.alias()
     alive = and_(replicas.c.incarnation == session_heads.c.owner, replicas.c.expires_at > database_seconds())
     return Query(
@@ -185,6 +198,7 @@ def _session(call_ids: bool, approval_ids: bool, client_tools_too: bool, last_tu
             (its_tools if client_tools_too else null()).label("client_tools"),
             (its_last_turn if last_turn else null()).label("last_turn"),
             (has_rules() if rules else false()).label("has_rules"),
+            (running.scalar_subquery() if running_turns else literal(0)).label("running_turns"),
         )
         .select_from(session_heads)
         .join(sessions, sessions.c.session_key == session_heads.c.session_key)

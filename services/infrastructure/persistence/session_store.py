@@ -43,6 +43,7 @@ class SqlSessionStore:
     """The `SessionStore` of both databases.
 
     `publish` gets every committed event, with the session's key; `tell` which other incarnations watch that session.
+    An owner may have `sessions_per_owner` sessions, None: any number.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class SqlSessionStore:
         *,
         incarnation: Callable[[], str],
         tell: Tell = tell_nobody,
+        sessions_per_owner: int | None = None,
     ) -> None:
         self._database = database
         self._writer = writer
@@ -61,6 +63,7 @@ class SqlSessionStore:
         self._clock = clock
         self._incarnation = incarnation
         self._tell = tell
+        self._sessions_per_owner = sessions_per_owner
         # Who waits for the same session waits here, not with a connection in hand: one session's callers must not take
         # the pool from everybody else.
         self._queues = Queues()
@@ -75,7 +78,15 @@ class SqlSessionStore:
         key: IdempotencyKey | None,
     ) -> tuple[SessionView, bool]:
         def unit(connection: Connection) -> tuple[SessionView, bool]:
-            return create(connection, session, context, client_tools, allow_existing=allow_existing, key=key)
+            return create(
+                connection,
+                session,
+                context,
+                client_tools,
+                allow_existing=allow_existing,
+                key=key,
+                most=self._sessions_per_owner,
+            )
 
         while True:
             try:
@@ -105,6 +116,7 @@ class SqlSessionStore:
                 correlation_id=correlation_id,
                 now=self._clock.now(),
                 key=key,
+                most=self._sessions_per_owner,
             )
 
         async with self._queues.of((owner_id, source_id)):

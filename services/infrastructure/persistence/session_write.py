@@ -147,7 +147,11 @@ def _add_turn(batch: StatementBatch, head: Head, change: SessionChange, turn: Tu
     if change.loaded.turn is not None and change.loaded.turn.id == turn.id:
         batch.update(turns, [_turn_values(head, turn)])
     else:
-        batch.insert(turns, [{"number": change.inputs[turn.input_id].taken_sequence} | _turn_values(head, turn)])
+        fixed = {
+            "number": change.inputs[turn.input_id].taken_sequence,
+            "owner_id": change.session.owner_id,
+        }
+        batch.insert(turns, [fixed | _turn_values(head, turn)])
 
 
 def _turn_values(head: Head, turn: Turn) -> Values:

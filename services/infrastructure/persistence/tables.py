@@ -66,6 +66,7 @@ sessions = Table(
     Column("state", String(16), nullable=False),
     Column("deactivation_reason", Text, nullable=False),
     Column("message_count", Integer, nullable=False),
+    Column("history_bytes", BigInteger, nullable=False),
     Column("message_limit", Integer, nullable=False),
     Column("last_ordinal", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
@@ -186,6 +187,7 @@ turns = Table(
     _session_key(),
     Column("turn_id", String(64), nullable=False),
     Column("number", RowId, nullable=False),  # the sequence of its TurnStarted: orders the turns of a session
+    Column("owner_id", String(128), nullable=False),  # of the session: counts what runs for one owner
     Column("state", String(16), nullable=False),
     Column("agent", String(64), nullable=False),
     Column("create_time", UTCDateTime, nullable=False),
@@ -199,6 +201,7 @@ turns = Table(
     UniqueConstraint("session_key", "number"),
     # One turn at a time per session (G3), whatever the code above believes.
     _partial_index("uq_turns_active", "session_key", where="state IN ('RUNNING', 'PAUSED')", unique=True),
+    _partial_index("ix_turns_running", "owner_id", where="state = 'RUNNING'"),
     _partial_index("ix_turns_waiting", "expires_at", where="state = 'PAUSED'"),
     _partial_index("ix_turns_compactable", "compactable_since", where="compactable_since IS NOT NULL"),
 )

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 
 from devtools.runtime_process import RuntimeProcess
+from tests.support.unlimited import UNLIMITED
 
 # A frozen replica is noticed by its silence, so that there must be none for long.
 HEARTBEAT = 1.0
@@ -70,7 +71,7 @@ async def running_replicas(
 
         async def started(number: int, port: int) -> Replica:
             address = f"127.0.0.1:{port}"
-            chosen = {"LISTEN": address, "HEARTBEAT": str(HEARTBEAT)} | dict(settings or {})
+            chosen = {"LISTEN": address, "HEARTBEAT": str(HEARTBEAT)} | UNLIMITED | dict(settings or {})
             process = await stack.enter_async_context(RuntimeProcess(database_url, model_url, chosen))
             return Replica(f"r{number}", address, process)
 

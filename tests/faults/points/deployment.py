@@ -18,6 +18,7 @@ from tests.faults.points.nursery import Nursery, nursery
 from tests.faults.points.script import SCRIPT
 from tests.support.postgres import PostgresServer, running_postgres
 from tests.support.runtime_client import RuntimeClient, connected
+from tests.support.unlimited import UNLIMITED
 
 Size = Literal["reduced", "full"]
 """How much of a row is run: what a CI can wait for, or everything."""
@@ -32,7 +33,7 @@ SETTINGS = {
     # Silence for so long is a violation; on a busy machine leases are lost and turns taken over, which takes seconds.
     "HEARTBEAT": "45",
     "LOG_LEVEL": "WARNING",
-}
+} | UNLIMITED
 
 
 @dataclass(slots=True)

@@ -30,9 +30,11 @@ def lookup_for(content: InputContent) -> Lookup:
         case ApprovalDecision(approval_id=approval_id):
             return Lookup(approval_ids=(approval_id,), client_tools=True, rules=True)
         case UserMessage(busy_policy=BusyPolicy.INTERRUPT):
-            return Lookup(draft_text=True)
+            return Lookup(draft_text=True, running_turns=True)
+        case UserMessage():
+            return Lookup(running_turns=True)
         case Resume():
-            return Lookup(last_turn=True)
+            return Lookup(last_turn=True, running_turns=True)
         case _:
             return Lookup()
 

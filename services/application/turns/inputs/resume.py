@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from services.application.turns.batch_order import go_on
 from services.application.turns.inputs.accepted_input import AcceptedInput, Sender, place_of, record_input
+from services.application.turns.running_turns_limit import check_running_turns
 from services.application.turns.turn_flow import start_turn
 from services.application.turns.turn_limits import TurnLimits
 from services.domain.errors import NothingToResumeError
@@ -19,16 +20,18 @@ def accept_resume(change: SessionChange, content: Resume, sender: Sender, limits
     """Lets a turn that waits for BUDGET go on, or starts a new one where the last one failed; nothing is repeated.
 
     The caller's limits count anew. Raises SessionInactiveError, TurnInProgressError, and NothingToResumeError when no
-    turn waits for BUDGET and the last one did not fail, or not in a way that can be resumed.
+    turn waits for BUDGET and the last one did not fail, or not in a way that can be resumed; TooManyTurnsError.
     """
     turn = change.turn
     if turn is not None and turn.wait is not None and WaitingFor.BUDGET in turn.wait.reasons:
+        check_running_turns(change, limits)
         return _continue(change, turn, turn.wait, content, sender, limits)
     change.check_idle()
     change.session.check_active()
     last = change.loaded.last_turn
     if last is None or last.failure is None or not last.failure.resumable:
         raise NothingToResumeError("the last turn of the session did not fail in a way that can be resumed")
+    check_running_turns(change, limits)
     accepted = record_input(change, sender, InputKind.RESUME, Disposition.STARTED, new_id("turn"))
     start_turn(change, accepted, None, TurnStartCause.RESUME, limits=content.limits or last.limits, resumed=last)
     return place_of(accepted)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from services.application.turns.inputs.accepted_input import AcceptedInput, Sender, place_of, record_input
 from services.application.turns.inputs.followup_answer import answer_question
+from services.application.turns.running_turns_limit import check_running_turns
 from services.application.turns.settling import settle_all
 from services.application.turns.turn_flow import end_turn, start_turn, switch_for
 from services.application.turns.turn_limits import TurnLimits
@@ -30,41 +31,47 @@ def accept_user_message(
     While a question is open the message is its answer; a turn that waits for nothing but the caller's limits gives way
     to it. Otherwise `content.busy_policy` decides what it does to the
     active turn. Raises SessionInactiveError, SessionMessageLimitError, SwitchLimitError, and TurnInProgressError (for
-    REJECT) or QueueFullError.
+    REJECT), QueueFullError or TooManyTurnsError.
     """
     turn = change.turn
     if turn is None:
-        return _start(change, content, sender)
+        return _start(change, content, sender, limits)
     if turn.wait is not None and turn.wait.followup is not None:
         accepted = record_input(change, sender, InputKind.USER_MESSAGE, Disposition.CONTINUED, turn.id)
         switch_for(change, content.agent, sender.principal)
         answer_question(change, turn.wait.followup, content.text, limits)
         return place_of(accepted)
     if turn.wait is not None and turn.wait.reasons == (WaitingFor.BUDGET,):
-        return _replace(change, content, sender, CancelCause.SUPERSEDED)
+        return _replace(change, content, sender, CancelCause.SUPERSEDED, limits)
     match content.busy_policy:
         case BusyPolicy.QUEUE:
-            return _wait(change, content, sender, Disposition.QUEUED, turn_id="")
+            return _wait(change, content, sender, Disposition.QUEUED, limits, turn_id="")
         case BusyPolicy.STEER:
-            return _wait(change, content, sender, Disposition.STEERED, turn_id=turn.id)
+            return _wait(change, content, sender, Disposition.STEERED, limits, turn_id=turn.id)
         case BusyPolicy.INTERRUPT:
-            return _replace(change, content, sender, CancelCause.INTERRUPTED)
+            return _replace(change, content, sender, CancelCause.INTERRUPTED, limits)
         case BusyPolicy.REJECT:
             change.check_idle()
             raise AssertionError("an active turn is not idle")
 
 
-def _start(change: SessionChange, content: UserMessage, sender: Sender) -> AcceptedInput:
-    change.session.check_can_take_message()
+def _start(change: SessionChange, content: UserMessage, sender: Sender, limits: TurnLimits) -> AcceptedInput:
+    change.session.check_can_take_message(limits.history_bytes)
+    check_running_turns(change, limits)
     accepted = record_input(change, sender, InputKind.USER_MESSAGE, Disposition.STARTED, new_id("turn"))
     start_turn(change, accepted, content, TurnStartCause.USER_MESSAGE, limits=content.limits)
     return place_of(accepted)
 
 
 def _wait(
-    change: SessionChange, content: UserMessage, sender: Sender, disposition: Disposition, turn_id: str
+    change: SessionChange,
+    content: UserMessage,
+    sender: Sender,
+    disposition: Disposition,
+    limits: TurnLimits,
+    turn_id: str,
 ) -> AcceptedInput:
-    change.session.check_can_take_message()
+    change.session.check_can_take_message(limits.history_bytes)
     if len(change.pending_inputs) >= MAX_PENDING:
         raise QueueFullError(
             f"{MAX_PENDING} messages wait already; withdraw one or let a turn end", metadata={"limit": str(MAX_PENDING)}
@@ -72,10 +79,13 @@ def _wait(
     return place_of(record_input(change, sender, InputKind.USER_MESSAGE, disposition, turn_id, waiting=content))
 
 
-def _replace(change: SessionChange, content: UserMessage, sender: Sender, cause: CancelCause) -> AcceptedInput:
+def _replace(
+    change: SessionChange, content: UserMessage, sender: Sender, cause: CancelCause, limits: TurnLimits
+) -> AcceptedInput:
     """Ends the active turn and starts another one with the message, all at once; messages that wait go on waiting."""
-    change.session.check_can_take_message()
+    change.session.check_can_take_message(limits.history_bytes)
     turn = active_turn(change)
+    check_running_turns(change, limits)
     accepted = record_input(change, sender, InputKind.USER_MESSAGE, Disposition.STARTED, new_id("turn"))
     keep_partial_text(change, turn, change.loaded.draft_text)
     settle_all(change, turn, "not run: superseded", ApprovalState.SUPERSEDED)

@@ -88,6 +88,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("deactivation_reason", sa.Text(), nullable=False),
         sa.Column("message_count", sa.Integer(), nullable=False),
+        sa.Column("history_bytes", sa.BigInteger(), nullable=False),
         sa.Column("message_limit", sa.Integer(), nullable=False),
         sa.Column("last_ordinal", sa.BigInteger(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
@@ -385,6 +386,7 @@ def upgrade() -> None:
         sa.Column("session_key", RowId, nullable=False),
         sa.Column("turn_id", sa.String(length=64), nullable=False),
         sa.Column("number", RowId, nullable=False),
+        sa.Column("owner_id", sa.String(length=128), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("agent", sa.String(length=64), nullable=False),
         sa.Column("create_time", UTCDateTime(), nullable=False),
@@ -397,6 +399,14 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("session_key", "turn_id", name=op.f("pk_turns")),
         sa.UniqueConstraint("session_key", "number", name=op.f("uq_turns_session_key_number")),
+    )
+    op.create_index(
+        "ix_turns_running",
+        "turns",
+        ["owner_id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'RUNNING'"),
+        sqlite_where=sa.text("state = 'RUNNING'"),
     )
     op.create_index(
         "ix_turns_waiting",
