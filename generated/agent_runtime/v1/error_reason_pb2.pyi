@@ -111,13 +111,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 30
     """[RESOURCE_EXHAUSTED] The principal made too many calls of this class in the last 60 s; `RetryInfo` says when the
-    next one fits. Defaults: 60 inputs that start work (`user_message`, `resume`), 1,200 other inputs, decisions and
-    re-attachments, 120 WatchSession, 600 reads.
+    next one fits. Defaults: 60 inputs that start work (`user_message`, `resume`), 1,200 other inputs, decisions,
+    re-attachments and changes, 120 WatchSession, 600 reads. Metadata: `class` (`work`, `answers`, `watches`, `reads`),
+    `limit`, `window_seconds`.
     """
     ERROR_REASON_TOO_MANY_STREAMS: _ErrorReason.ValueType  # 31
-    """[RESOURCE_EXHAUSTED] The owner, or the server, has as many open streams as allowed."""
+    """[RESOURCE_EXHAUSTED] The owner, or the server, has as many open streams as allowed (default 100 for an owner at one
+    server). Metadata: `limit`.
+    """
     ERROR_REASON_TOO_MANY_TURNS: _ErrorReason.ValueType  # 32
-    """[RESOURCE_EXHAUSTED] The owner, or the server, has as many running turns as allowed."""
+    """[RESOURCE_EXHAUSTED] The owner, or the server, has as many running turns as allowed (default 20 for an owner; turns
+    that wait do not count). Metadata: `limit`.
+    """
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 33
     """[RESOURCE_EXHAUSTED] The session has 8 pending inputs. Metadata: `limit`. Way out: `WithdrawInput`, or waiting."""
     ERROR_REASON_STORAGE_FULL: _ErrorReason.ValueType  # 34
@@ -266,13 +271,18 @@ loss. The turn is not affected.
 """
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 30
 """[RESOURCE_EXHAUSTED] The principal made too many calls of this class in the last 60 s; `RetryInfo` says when the
-next one fits. Defaults: 60 inputs that start work (`user_message`, `resume`), 1,200 other inputs, decisions and
-re-attachments, 120 WatchSession, 600 reads.
+next one fits. Defaults: 60 inputs that start work (`user_message`, `resume`), 1,200 other inputs, decisions,
+re-attachments and changes, 120 WatchSession, 600 reads. Metadata: `class` (`work`, `answers`, `watches`, `reads`),
+`limit`, `window_seconds`.
 """
 ERROR_REASON_TOO_MANY_STREAMS: ErrorReason.ValueType  # 31
-"""[RESOURCE_EXHAUSTED] The owner, or the server, has as many open streams as allowed."""
+"""[RESOURCE_EXHAUSTED] The owner, or the server, has as many open streams as allowed (default 100 for an owner at one
+server). Metadata: `limit`.
+"""
 ERROR_REASON_TOO_MANY_TURNS: ErrorReason.ValueType  # 32
-"""[RESOURCE_EXHAUSTED] The owner, or the server, has as many running turns as allowed."""
+"""[RESOURCE_EXHAUSTED] The owner, or the server, has as many running turns as allowed (default 20 for an owner; turns
+that wait do not count). Metadata: `limit`.
+"""
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 33
 """[RESOURCE_EXHAUSTED] The session has 8 pending inputs. Metadata: `limit`. Way out: `WithdrawInput`, or waiting."""
 ERROR_REASON_STORAGE_FULL: ErrorReason.ValueType  # 34

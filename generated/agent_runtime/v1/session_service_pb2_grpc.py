@@ -33,7 +33,7 @@ class SessionServiceStub:
 
     Every RPC of every service can also end with UNAUTHENTICATED, `GATEWAY_KEY_REQUIRED`, `INVALID_ARGUMENT`,
     `NOT_IMPLEMENTED_YET`, `RATE_LIMITED`, `DEADLINE_EXCEEDED`, `DATABASE_UNAVAILABLE`, `DRAINING` or INTERNAL, and every
-    mutating one with `REQUEST_ID_REUSED` or `STORAGE_FULL`; the RPCs name what comes on top. Metadata every RPC
+    mutating one with `REQUEST_ID_REUSED`, `STORAGE_FULL` or `TOO_MANY_BYTES`; the RPCs name what comes on top. Metadata every RPC
     understands: `authorization: Bearer <key>`; `x-owner-id` from gateways; `x-correlation-id` (`[A-Za-z0-9._-]{1,64}`;
     made by the server if missing or malformed) which comes back in the initial metadata; `traceparent`. A message has at
     most 8 MiB each way, metadata 16 KiB.
@@ -121,7 +121,7 @@ class SessionServiceServicer:
 
     Every RPC of every service can also end with UNAUTHENTICATED, `GATEWAY_KEY_REQUIRED`, `INVALID_ARGUMENT`,
     `NOT_IMPLEMENTED_YET`, `RATE_LIMITED`, `DEADLINE_EXCEEDED`, `DATABASE_UNAVAILABLE`, `DRAINING` or INTERNAL, and every
-    mutating one with `REQUEST_ID_REUSED` or `STORAGE_FULL`; the RPCs name what comes on top. Metadata every RPC
+    mutating one with `REQUEST_ID_REUSED`, `STORAGE_FULL` or `TOO_MANY_BYTES`; the RPCs name what comes on top. Metadata every RPC
     understands: `authorization: Bearer <key>`; `x-owner-id` from gateways; `x-correlation-id` (`[A-Za-z0-9._-]{1,64}`;
     made by the server if missing or malformed) which comes back in the initial metadata; `traceparent`. A message has at
     most 8 MiB each way, metadata 16 KiB.
@@ -316,7 +316,7 @@ class SessionService:
 
     Every RPC of every service can also end with UNAUTHENTICATED, `GATEWAY_KEY_REQUIRED`, `INVALID_ARGUMENT`,
     `NOT_IMPLEMENTED_YET`, `RATE_LIMITED`, `DEADLINE_EXCEEDED`, `DATABASE_UNAVAILABLE`, `DRAINING` or INTERNAL, and every
-    mutating one with `REQUEST_ID_REUSED` or `STORAGE_FULL`; the RPCs name what comes on top. Metadata every RPC
+    mutating one with `REQUEST_ID_REUSED`, `STORAGE_FULL` or `TOO_MANY_BYTES`; the RPCs name what comes on top. Metadata every RPC
     understands: `authorization: Bearer <key>`; `x-owner-id` from gateways; `x-correlation-id` (`[A-Za-z0-9._-]{1,64}`;
     made by the server if missing or malformed) which comes back in the initial metadata; `traceparent`. A message has at
     most 8 MiB each way, metadata 16 KiB.
