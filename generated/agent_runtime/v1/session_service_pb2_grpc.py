@@ -33,10 +33,11 @@ class SessionServiceStub:
 
     Every RPC of every service can also end with UNAUTHENTICATED, `GATEWAY_KEY_REQUIRED`, `INVALID_ARGUMENT`,
     `NOT_IMPLEMENTED_YET`, `RATE_LIMITED`, `DEADLINE_EXCEEDED`, `DATABASE_UNAVAILABLE`, `DRAINING` or INTERNAL, and every
-    mutating one with `REQUEST_ID_REUSED`, `STORAGE_FULL` or `TOO_MANY_BYTES`; the RPCs name what comes on top. Metadata every RPC
-    understands: `authorization: Bearer <key>`; `x-owner-id` from gateways; `x-correlation-id` (`[A-Za-z0-9._-]{1,64}`;
-    made by the server if missing or malformed) which comes back in the initial metadata; `traceparent`. A message has at
-    most 8 MiB each way, metadata 16 KiB.
+    mutating one with `REQUEST_ID_REUSED`, `STORAGE_FULL` or `TOO_MANY_BYTES`; the RPCs name what comes on top. Metadata
+    every RPC understands: `authorization: Bearer <key>`; `x-owner-id` from gateways; `x-correlation-id`
+    (`[A-Za-z0-9._-]{1,64}`; made by the server if missing or malformed) which comes back in the initial metadata;
+    `traceparent`. Answers may carry `ratelimit-limit`, `-remaining` and `-reset` (seconds). A message has at most 8 MiB
+    each way, metadata 16 KiB.
 
     Every mutating request has an optional `request_id` (`^[A-Za-z0-9._:-]{1,128}$`, unique per owner and RPC for 24 h):
     however often the call is sent with it, it has its effect once, and a repeat answers with the same ids and the
@@ -121,10 +122,11 @@ class SessionServiceServicer:
 
     Every RPC of every service can also end with UNAUTHENTICATED, `GATEWAY_KEY_REQUIRED`, `INVALID_ARGUMENT`,
     `NOT_IMPLEMENTED_YET`, `RATE_LIMITED`, `DEADLINE_EXCEEDED`, `DATABASE_UNAVAILABLE`, `DRAINING` or INTERNAL, and every
-    mutating one with `REQUEST_ID_REUSED`, `STORAGE_FULL` or `TOO_MANY_BYTES`; the RPCs name what comes on top. Metadata every RPC
-    understands: `authorization: Bearer <key>`; `x-owner-id` from gateways; `x-correlation-id` (`[A-Za-z0-9._-]{1,64}`;
-    made by the server if missing or malformed) which comes back in the initial metadata; `traceparent`. A message has at
-    most 8 MiB each way, metadata 16 KiB.
+    mutating one with `REQUEST_ID_REUSED`, `STORAGE_FULL` or `TOO_MANY_BYTES`; the RPCs name what comes on top. Metadata
+    every RPC understands: `authorization: Bearer <key>`; `x-owner-id` from gateways; `x-correlation-id`
+    (`[A-Za-z0-9._-]{1,64}`; made by the server if missing or malformed) which comes back in the initial metadata;
+    `traceparent`. Answers may carry `ratelimit-limit`, `-remaining` and `-reset` (seconds). A message has at most 8 MiB
+    each way, metadata 16 KiB.
 
     Every mutating request has an optional `request_id` (`^[A-Za-z0-9._:-]{1,128}$`, unique per owner and RPC for 24 h):
     however often the call is sent with it, it has its effect once, and a repeat answers with the same ids and the
@@ -143,7 +145,7 @@ class SessionServiceServicer:
         """Creates a session, or finds it with `allow_existing`.
 
         Errors: `SESSION_ALREADY_EXISTS`, if the id is taken and `allow_existing` is not set, or was deleted less than 30
-        days ago; `AGENT_NOT_FOUND`.
+        days ago; `AGENT_NOT_FOUND`, `TOO_MANY_SESSIONS`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -219,7 +221,7 @@ class SessionServiceServicer:
         """Makes a new session with a copy of the messages up to a boundary, and of title, labels, tools, agent and agent
         context. The log of the new session starts at 1 with `SessionForked`; the old session does not change.
 
-        Errors: `SESSION_NOT_FOUND`, `TURN_IN_PROGRESS`, `SESSION_ALREADY_EXISTS` for the new id.
+        Errors: `SESSION_NOT_FOUND`, `TURN_IN_PROGRESS`, `SESSION_ALREADY_EXISTS` for the new id, `TOO_MANY_SESSIONS`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -316,10 +318,11 @@ class SessionService:
 
     Every RPC of every service can also end with UNAUTHENTICATED, `GATEWAY_KEY_REQUIRED`, `INVALID_ARGUMENT`,
     `NOT_IMPLEMENTED_YET`, `RATE_LIMITED`, `DEADLINE_EXCEEDED`, `DATABASE_UNAVAILABLE`, `DRAINING` or INTERNAL, and every
-    mutating one with `REQUEST_ID_REUSED`, `STORAGE_FULL` or `TOO_MANY_BYTES`; the RPCs name what comes on top. Metadata every RPC
-    understands: `authorization: Bearer <key>`; `x-owner-id` from gateways; `x-correlation-id` (`[A-Za-z0-9._-]{1,64}`;
-    made by the server if missing or malformed) which comes back in the initial metadata; `traceparent`. A message has at
-    most 8 MiB each way, metadata 16 KiB.
+    mutating one with `REQUEST_ID_REUSED`, `STORAGE_FULL` or `TOO_MANY_BYTES`; the RPCs name what comes on top. Metadata
+    every RPC understands: `authorization: Bearer <key>`; `x-owner-id` from gateways; `x-correlation-id`
+    (`[A-Za-z0-9._-]{1,64}`; made by the server if missing or malformed) which comes back in the initial metadata;
+    `traceparent`. Answers may carry `ratelimit-limit`, `-remaining` and `-reset` (seconds). A message has at most 8 MiB
+    each way, metadata 16 KiB.
 
     Every mutating request has an optional `request_id` (`^[A-Za-z0-9._:-]{1,128}$`, unique per owner and RPC for 24 h):
     however often the call is sent with it, it has its effect once, and a repeat answers with the same ids and the

@@ -34,10 +34,11 @@ class SessionServiceStub:
 
     Every RPC of every service can also end with UNAUTHENTICATED, `GATEWAY_KEY_REQUIRED`, `INVALID_ARGUMENT`,
     `NOT_IMPLEMENTED_YET`, `RATE_LIMITED`, `DEADLINE_EXCEEDED`, `DATABASE_UNAVAILABLE`, `DRAINING` or INTERNAL, and every
-    mutating one with `REQUEST_ID_REUSED`, `STORAGE_FULL` or `TOO_MANY_BYTES`; the RPCs name what comes on top. Metadata every RPC
-    understands: `authorization: Bearer <key>`; `x-owner-id` from gateways; `x-correlation-id` (`[A-Za-z0-9._-]{1,64}`;
-    made by the server if missing or malformed) which comes back in the initial metadata; `traceparent`. A message has at
-    most 8 MiB each way, metadata 16 KiB.
+    mutating one with `REQUEST_ID_REUSED`, `STORAGE_FULL` or `TOO_MANY_BYTES`; the RPCs name what comes on top. Metadata
+    every RPC understands: `authorization: Bearer <key>`; `x-owner-id` from gateways; `x-correlation-id`
+    (`[A-Za-z0-9._-]{1,64}`; made by the server if missing or malformed) which comes back in the initial metadata;
+    `traceparent`. Answers may carry `ratelimit-limit`, `-remaining` and `-reset` (seconds). A message has at most 8 MiB
+    each way, metadata 16 KiB.
 
     Every mutating request has an optional `request_id` (`^[A-Za-z0-9._:-]{1,128}$`, unique per owner and RPC for 24 h):
     however often the call is sent with it, it has its effect once, and a repeat answers with the same ids and the
@@ -60,7 +61,7 @@ class SessionServiceStub:
     """Creates a session, or finds it with `allow_existing`.
 
     Errors: `SESSION_ALREADY_EXISTS`, if the id is taken and `allow_existing` is not set, or was deleted less than 30
-    days ago; `AGENT_NOT_FOUND`.
+    days ago; `AGENT_NOT_FOUND`, `TOO_MANY_SESSIONS`.
     """
     GetSession: _grpc.UnaryUnaryMultiCallable[_session_service_pb2.GetSessionRequest, _session_service_pb2.GetSessionResponse]
     """Reads one session.
@@ -103,7 +104,7 @@ class SessionServiceStub:
     """Makes a new session with a copy of the messages up to a boundary, and of title, labels, tools, agent and agent
     context. The log of the new session starts at 1 with `SessionForked`; the old session does not change.
 
-    Errors: `SESSION_NOT_FOUND`, `TURN_IN_PROGRESS`, `SESSION_ALREADY_EXISTS` for the new id.
+    Errors: `SESSION_NOT_FOUND`, `TURN_IN_PROGRESS`, `SESSION_ALREADY_EXISTS` for the new id, `TOO_MANY_SESSIONS`.
     """
     ListMessages: _grpc.UnaryUnaryMultiCallable[_session_history_pb2.ListMessagesRequest, _session_history_pb2.ListMessagesResponse]
     """Lists the history, or a part of it.
@@ -124,10 +125,11 @@ class SessionServiceAsyncStub(SessionServiceStub):
 
     Every RPC of every service can also end with UNAUTHENTICATED, `GATEWAY_KEY_REQUIRED`, `INVALID_ARGUMENT`,
     `NOT_IMPLEMENTED_YET`, `RATE_LIMITED`, `DEADLINE_EXCEEDED`, `DATABASE_UNAVAILABLE`, `DRAINING` or INTERNAL, and every
-    mutating one with `REQUEST_ID_REUSED`, `STORAGE_FULL` or `TOO_MANY_BYTES`; the RPCs name what comes on top. Metadata every RPC
-    understands: `authorization: Bearer <key>`; `x-owner-id` from gateways; `x-correlation-id` (`[A-Za-z0-9._-]{1,64}`;
-    made by the server if missing or malformed) which comes back in the initial metadata; `traceparent`. A message has at
-    most 8 MiB each way, metadata 16 KiB.
+    mutating one with `REQUEST_ID_REUSED`, `STORAGE_FULL` or `TOO_MANY_BYTES`; the RPCs name what comes on top. Metadata
+    every RPC understands: `authorization: Bearer <key>`; `x-owner-id` from gateways; `x-correlation-id`
+    (`[A-Za-z0-9._-]{1,64}`; made by the server if missing or malformed) which comes back in the initial metadata;
+    `traceparent`. Answers may carry `ratelimit-limit`, `-remaining` and `-reset` (seconds). A message has at most 8 MiB
+    each way, metadata 16 KiB.
 
     Every mutating request has an optional `request_id` (`^[A-Za-z0-9._:-]{1,128}$`, unique per owner and RPC for 24 h):
     however often the call is sent with it, it has its effect once, and a repeat answers with the same ids and the
@@ -147,7 +149,7 @@ class SessionServiceAsyncStub(SessionServiceStub):
     """Creates a session, or finds it with `allow_existing`.
 
     Errors: `SESSION_ALREADY_EXISTS`, if the id is taken and `allow_existing` is not set, or was deleted less than 30
-    days ago; `AGENT_NOT_FOUND`.
+    days ago; `AGENT_NOT_FOUND`, `TOO_MANY_SESSIONS`.
     """
     GetSession: _aio.UnaryUnaryMultiCallable[_session_service_pb2.GetSessionRequest, _session_service_pb2.GetSessionResponse]  # type: ignore[assignment]
     """Reads one session.
@@ -190,7 +192,7 @@ class SessionServiceAsyncStub(SessionServiceStub):
     """Makes a new session with a copy of the messages up to a boundary, and of title, labels, tools, agent and agent
     context. The log of the new session starts at 1 with `SessionForked`; the old session does not change.
 
-    Errors: `SESSION_NOT_FOUND`, `TURN_IN_PROGRESS`, `SESSION_ALREADY_EXISTS` for the new id.
+    Errors: `SESSION_NOT_FOUND`, `TURN_IN_PROGRESS`, `SESSION_ALREADY_EXISTS` for the new id, `TOO_MANY_SESSIONS`.
     """
     ListMessages: _aio.UnaryUnaryMultiCallable[_session_history_pb2.ListMessagesRequest, _session_history_pb2.ListMessagesResponse]  # type: ignore[assignment]
     """Lists the history, or a part of it.
@@ -210,10 +212,11 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Every RPC of every service can also end with UNAUTHENTICATED, `GATEWAY_KEY_REQUIRED`, `INVALID_ARGUMENT`,
     `NOT_IMPLEMENTED_YET`, `RATE_LIMITED`, `DEADLINE_EXCEEDED`, `DATABASE_UNAVAILABLE`, `DRAINING` or INTERNAL, and every
-    mutating one with `REQUEST_ID_REUSED`, `STORAGE_FULL` or `TOO_MANY_BYTES`; the RPCs name what comes on top. Metadata every RPC
-    understands: `authorization: Bearer <key>`; `x-owner-id` from gateways; `x-correlation-id` (`[A-Za-z0-9._-]{1,64}`;
-    made by the server if missing or malformed) which comes back in the initial metadata; `traceparent`. A message has at
-    most 8 MiB each way, metadata 16 KiB.
+    mutating one with `REQUEST_ID_REUSED`, `STORAGE_FULL` or `TOO_MANY_BYTES`; the RPCs name what comes on top. Metadata
+    every RPC understands: `authorization: Bearer <key>`; `x-owner-id` from gateways; `x-correlation-id`
+    (`[A-Za-z0-9._-]{1,64}`; made by the server if missing or malformed) which comes back in the initial metadata;
+    `traceparent`. Answers may carry `ratelimit-limit`, `-remaining` and `-reset` (seconds). A message has at most 8 MiB
+    each way, metadata 16 KiB.
 
     Every mutating request has an optional `request_id` (`^[A-Za-z0-9._:-]{1,128}$`, unique per owner and RPC for 24 h):
     however often the call is sent with it, it has its effect once, and a repeat answers with the same ids and the
@@ -237,7 +240,7 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Creates a session, or finds it with `allow_existing`.
 
         Errors: `SESSION_ALREADY_EXISTS`, if the id is taken and `allow_existing` is not set, or was deleted less than 30
-        days ago; `AGENT_NOT_FOUND`.
+        days ago; `AGENT_NOT_FOUND`, `TOO_MANY_SESSIONS`.
         """
 
     @_abc_1.abstractmethod
@@ -328,7 +331,7 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Makes a new session with a copy of the messages up to a boundary, and of title, labels, tools, agent and agent
         context. The log of the new session starts at 1 with `SessionForked`; the old session does not change.
 
-        Errors: `SESSION_NOT_FOUND`, `TURN_IN_PROGRESS`, `SESSION_ALREADY_EXISTS` for the new id.
+        Errors: `SESSION_NOT_FOUND`, `TURN_IN_PROGRESS`, `SESSION_ALREADY_EXISTS` for the new id, `TOO_MANY_SESSIONS`.
         """
 
     @_abc_1.abstractmethod
