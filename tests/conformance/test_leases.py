@@ -61,6 +61,16 @@ async def test_a_lease_given_up_is_over_at_once(storage: Storage) -> None:
     assert await storage.leases.renew(storage.incarnation.name, LONG) is None
 
 
+async def test_who_lives_is_counted_and_whoever_asks_does(storage: Storage) -> None:
+    assert await storage.leases.count_living() == 1
+    one, other, gone = Incarnation().name, Incarnation().name, Incarnation().name
+    for name, seconds in ((one, LONG), (other, LONG), (gone, OVER)):
+        await storage.leases.register(name, seconds)
+    assert await storage.leases.count_living() == 2
+    await storage.leases.end(other)
+    assert await storage.leases.count_living() == 1
+
+
 class TestAnOrphan:
     async def test_is_a_running_session_of_a_process_whose_lease_is_over(self, storage: Storage) -> None:
         await storage.leases.register(storage.incarnation.name, LONG)
