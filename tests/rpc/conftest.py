@@ -12,6 +12,7 @@ from devtools.scripted_model import ScriptedModel, running_scripted_model
 from tests.support.leaks import nothing_left
 from tests.support.postgres import PostgresServer
 from tests.support.runtime_client import RuntimeClient, connected
+from tests.support.unlimited import UNLIMITED
 
 DATABASES = ("sqlite", "postgresql")
 ONE_ATTEMPT = {"RESILIENCE__MODEL_ATTEMPTS": "1", "RESILIENCE__MODEL_CIRCUIT_FAILURES": "1000000"}
@@ -38,7 +39,7 @@ async def runtime(
     """The shared server; tests that stop it start one of their own. It ends with no more than it began with."""
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path_factory.mktemp('runtime') / 'runtime.db'}"
-        async with RuntimeProcess(url, shared_model.url, ONE_ATTEMPT) as process:
+        async with RuntimeProcess(url, shared_model.url, ONE_ATTEMPT | UNLIMITED) as process:
             async with nothing_left(process.pid, process.address):
                 yield process
             assert_no_surprise(process)
@@ -46,7 +47,7 @@ async def runtime(
         postgres: PostgresServer = request.getfixturevalue("postgres")
         async with (
             postgres.database() as name,
-            RuntimeProcess(postgres.url_of(name), shared_model.url, ONE_ATTEMPT) as process,
+            RuntimeProcess(postgres.url_of(name), shared_model.url, ONE_ATTEMPT | UNLIMITED) as process,
         ):
             async with nothing_left(process.pid, process.address):
                 yield process

@@ -17,6 +17,7 @@ from tests.rpc.hostile_model.victim import Victim
 from tests.rpc.model_faults.faults import GOES_ON, Fault
 from tests.rpc.model_faults.flows import FLOWS, Flow
 from tests.support.runtime_client import RuntimeClient, connected
+from tests.support.unlimited import UNLIMITED
 
 APPROVE, REJECT = approval_pb2.DECISION_APPROVE, approval_pb2.DECISION_REJECT
 ATTACKS = dict(attacks())
@@ -24,7 +25,7 @@ AGENTS = tuple(Flow(f"as {agent}", agent=agent) for agent in ("ask", "architect"
 PLACES = (*FLOWS, *AGENTS)
 _PATIENCE = 30.0
 _LARGE = 100_000
-_SETTINGS = {"RESILIENCE__MODEL_ATTEMPTS": "1", "RESILIENCE__MODEL_CIRCUIT_FAILURES": "1000000"}
+_SETTINGS = {"RESILIENCE__MODEL_ATTEMPTS": "1", "RESILIENCE__MODEL_CIRCUIT_FAILURES": "1000000"} | UNLIMITED
 
 
 @pytest.fixture(scope="module")

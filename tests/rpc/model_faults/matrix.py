@@ -19,6 +19,7 @@ from tests.rpc.model_faults.faults import AWAY, FAULTS, GOES_ON, Fault
 from tests.rpc.model_faults.flows import FLOWS, Flow
 from tests.rpc.model_faults.person import Person
 from tests.support.runtime_client import Event, RuntimeClient, connected
+from tests.support.unlimited import UNLIMITED
 
 SETTINGS = {
     "LLM_FIRST_TOKEN_TIMEOUT": "1",
@@ -29,7 +30,7 @@ SETTINGS = {
     # One cell must not spend another's retries, nor open the circuit for it.
     "RESILIENCE__MODEL_RETRY_FLOOR": "1000000",
     "RESILIENCE__MODEL_CIRCUIT_FAILURES": "1000000",
-}
+} | UNLIMITED
 _AT_ONCE = 12
 _PATIENCE = 30.0
 _REASON = "ERROR_REASON_"

@@ -18,6 +18,7 @@ from devtools.scripted_model import ScriptedModel, When, reply, text, tool_calls
 from tests.support.postgres import PostgresServer
 from tests.support.runtime_client import Event, RuntimeClient, connected, refusal_of, refused, text_result
 from tests.support.tool_turns import approvals_in, begin, calls, command, follow, only, ordered, payloads, write
+from tests.support.unlimited import UNLIMITED
 
 APPROVE, EDIT, REJECT = (
     approval_pb2.DECISION_APPROVE,
@@ -60,7 +61,7 @@ async def _pair(
 ) -> Pair:
     await model.reset()
     url = postgres.url_of(await stack.enter_async_context(postgres.database()))
-    servers = [await stack.enter_async_context(RuntimeProcess(url, model.url, settings)) for _ in range(2)]
+    servers = [await stack.enter_async_context(RuntimeProcess(url, model.url, UNLIMITED | settings)) for _ in range(2)]
     one, two = [await stack.enter_async_context(connected(server.address, "me")) for server in servers]
     return Pair(one, two, model)
 
