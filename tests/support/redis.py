@@ -42,5 +42,9 @@ def mortal_redis() -> Iterator[MortalRedis]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with ValkeyServer(port=port) as server:
+    server = ValkeyServer(port=port)
+    server.start()
+    try:
         yield MortalRedis(f"{server.connection_url}/0", server.terminate)
+    finally:
+        server.terminate()
