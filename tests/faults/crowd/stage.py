@@ -17,17 +17,10 @@ from devtools.runtime_process import RuntimeProcess
 from devtools.scripted_model import Reply, ScriptedModel, scripted_model_process
 from tests.faults.crowd.running import Crowd, crowd_at
 from tests.support.runtime_client import RuntimeClient
+from tests.support.unlimited import UNLIMITED
 
+# A crowd is one owner here: what an owner may do is not what these rows are about, so it may do anything.
 OWNER = "crowd"
-_MANY = "100000000"
-# A crowd is one owner here: what an owner may do is not what these rows are about.
-_ROOM = {
-    f"LIMITS__{name}": _MANY
-    for name in (
-        *("WORK_PER_MINUTE", "ANSWERS_PER_MINUTE", "WATCHES_PER_MINUTE", "READS_PER_MINUTE"),
-        *("STREAMS", "RUNNING_TURNS", "SESSIONS"),
-    )
-}
 _CREATED_AT_ONCE = 40
 _FREED_SECONDS = 60.0
 _HELD = """
@@ -138,7 +131,7 @@ async def stage(*script: Reply, settings: Mapping[str, str] | None = None) -> As
     async with (
         local_postgres() as postgres,
         scripted_model_process(*script) as model,
-        RuntimeProcess(postgres.url, model.url, {**_ROOM, **(settings or {})}) as runtime,
+        RuntimeProcess(postgres.url, model.url, {**UNLIMITED, **(settings or {})}) as runtime,
         crowd_at(runtime.address) as crowd,
         grpc.aio.insecure_channel(runtime.address) as channel,
     ):
