@@ -1,4 +1,4 @@
-"""Puts failpoints around every durable step of the real server, by giving its composition root wrapped parts."""
+"""Puts failpoints around every durable step of the real server, by giving those who put it together wrapped parts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.util import await_only
 
-import server.bootstrap as composition_root
+from server import bootstrap, engine
 from services.application.ports import Claim, Committed, Decision
 from services.domain.errors import DatabaseUnavailableError
 from services.domain.model_exchange import ModelAnswer, ModelError, ModelEvent, ModelRequest
@@ -32,15 +32,15 @@ def install(points: Failpoints) -> None:
         async with current_database(*given, **options) as database:
             yield FailingDatabase(database, points)
 
-    wrapped = {
-        "current_database": failing_database,
-        "SqlSessionStore": NamingSessionStore,
-        "OpenAiModelClient": partial(FailingModelClient, points),
-    }
-    for name, part in wrapped.items():
-        if not hasattr(composition_root, name):
-            raise AssertionError(f"the composition root no longer names {name}: no point of it would ever be reached")
-        setattr(composition_root, name, part)
+    wrapped = (
+        (bootstrap, "current_database", failing_database),
+        (engine, "SqlSessionStore", NamingSessionStore),
+        (engine, "OpenAiModelClient", partial(FailingModelClient, points)),
+    )
+    for module, name, part in wrapped:
+        if not hasattr(module, name):
+            raise AssertionError(f"{module.__name__} no longer names {name}: no point of it would ever be reached")
+        setattr(module, name, part)
 
 
 class FailingDatabase:
