@@ -28,6 +28,7 @@ from services.infrastructure.circuits import CircuitLimits, ProcessCircuits
 from services.infrastructure.persistence.database import Database
 from services.infrastructure.persistence.leases import SqlLeases
 from services.infrastructure.persistence.open import DatabaseUnusableError, PostgresOptions, current_database, ping
+from services.infrastructure.persistence.queue_watch import QueueWatch
 from services.infrastructure.persistence.signing_keys import signing_key
 from services.infrastructure.rates import LocalShare, LocalWindows, RedisWindows, SharedRates
 
@@ -67,7 +68,7 @@ async def _start(
     stack: AsyncExitStack, settings: Settings, through: Callable[[Database], Database]
 ) -> tuple[RuntimeServer, HealthWatch, str]:
     """The server, serving; what watches its health; its address. All of it ends with the stack."""
-    database = through(await _open(stack, settings))
+    database = QueueWatch(through(await _open(stack, settings)))
     drain, deadline = DrainSignal(), Deadline(settings.unary_timeout)
     circuits = _circuits(settings)
     supervisor = await stack.enter_async_context(Supervisor())
@@ -85,7 +86,7 @@ async def _start(
             deadline=deadline,
             circuits=circuits,
             concurrency=settings.concurrency,
-            overload=OverloadGate(lag.standing, settings.overload_lag),
+            overload=OverloadGate(lag.standing, database.longest_wait, limit=settings.overload_lag),
             limits=principal_limits(settings.limits, _rates(settings, database, supervisor)),
         ),
         drain=drain,

@@ -140,7 +140,9 @@ class Settings(BaseSettings):
         1.5, description="If the event loop stands still this long, the log says where, and health is NOT_SERVING."
     )
     overload_lag: PositiveSeconds = Field(
-        0.25, description="While the event loop is late by more than this all the time, new turns are refused."
+        0.25,
+        description="While the event loop is late, or calls wait for the database, by more than this all the time, new "
+        "turns are refused.",
     )
     lease: PositiveSeconds = Field(5.0, description="Without a renewal for this long another replica takes over.")
     flush_min_interval: Seconds = Field(0.005, description="Least time between the starts of two log flushes.")

@@ -15,19 +15,20 @@ _RETRY_AFTER_SECONDS = (1.0, 3.0)  # at random, so that those who were refused t
 
 
 class OverloadGate:
-    """Refuses new turns while the event loop is late all the time, by more than `limit` seconds.
+    """Refuses new turns while something that all turns need is late by more than `limit` seconds.
 
-    Results, decisions, cancels and reads pass: they let what was accepted come to its end. `lateness` is how late the
-    loop has been at least, of late; a single busy moment is none.
+    Results, decisions, cancels and reads pass: they let what was accepted come to its end. Each of `lateness` says in
+    seconds how late one such thing is all the time, the event loop or the database; a single busy moment is none.
     """
 
-    def __init__(self, lateness: Callable[[], float], limit: float) -> None:
+    def __init__(self, *lateness: Callable[[], float], limit: float) -> None:
         self._lateness = lateness
         self._limit = limit
 
     async def __call__(self, rpc: Rpc, proceed: Proceed) -> Any:
         """Raises RateLimitedError."""
-        if self._lateness() > self._limit and Need.MODEL in needs_of(rpc.method, rpc.request):
+        late = any(lateness() > self._limit for lateness in self._lateness)
+        if late and Need.MODEL in needs_of(rpc.method, rpc.request):
             raise RateLimitedError(
                 "this replica has more work than it gets done",
                 retry_after=random.uniform(*_RETRY_AFTER_SECONDS),

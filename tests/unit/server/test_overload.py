@@ -1,4 +1,4 @@
-"""The gate alone: what is refused while the loop is late, and what is not."""
+"""The gate alone: what is refused while the loop or the database is late, and what is not."""
 
 from __future__ import annotations
 
@@ -23,25 +23,30 @@ GOES_ON = {
 }
 
 
-async def passes(lateness: float, method: str, request: Any) -> bool:
+async def passes(method: str, request: Any, *lateness: float) -> bool:
     context: Any = None
     rpc = Rpc(method, method == SEND_MESSAGE, request, RpcContext(context), (), "", 0.0, None)
 
     async def proceed() -> bool:
         return True
 
-    passed: bool = await OverloadGate(lambda: lateness, limit=0.25)(rpc, proceed)
+    gate = OverloadGate(*(lambda late=late: late for late in lateness), limit=0.25)
+    passed: bool = await gate(rpc, proceed)
     return passed
 
 
-async def test_new_turns_are_refused_with_a_time_to_come_back() -> None:
-    assert await passes(0.25, SEND_MESSAGE, NEW)
+async def test_what_is_not_late_lets_everything_pass() -> None:
+    assert await passes(SEND_MESSAGE, NEW, 0.25, 0.25)
+
+
+@pytest.mark.parametrize("late", [(0.26, 0.0), (0.0, 0.26)])
+async def test_new_turns_are_refused_with_a_time_to_come_back(late: tuple[float, float]) -> None:
     with pytest.raises(RateLimitedError) as refused:
-        await passes(0.26, SEND_MESSAGE, NEW)
+        await passes(SEND_MESSAGE, NEW, *late)
     assert refused.value.retry_after is not None
     assert 1.0 <= refused.value.retry_after <= 3.0
 
 
 @pytest.mark.parametrize("what", GOES_ON)
 async def test_what_was_accepted_comes_to_its_end(what: str) -> None:
-    assert await passes(9.0, *GOES_ON[what])
+    assert await passes(*GOES_ON[what], 9.0, 9.0)
