@@ -32,6 +32,13 @@ async def model(shared_model: ScriptedModel) -> ScriptedModel:
     return shared_model
 
 
+@pytest.fixture
+async def own_model() -> AsyncIterator[ScriptedModel]:
+    """A scripted model for the test's own server: nothing that a test before has left at a shared one calls it."""
+    async with running_scripted_model() as model:
+        yield model
+
+
 @pytest.fixture(scope="session", params=DATABASES)
 async def runtime(
     request: pytest.FixtureRequest, shared_model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory

@@ -283,13 +283,10 @@ async def test_a_model_that_cannot_be_reached_is_not_named(tmp_path: Path, addre
         assert not [mark for mark in MARKS if mark.encode() in said]
 
 
-async def test_a_file_that_turns_to_garbage_is_told_in_a_fixed_text(
-    tmp_path: Path, shared_model: ScriptedModel
-) -> None:
-    await shared_model.reset()
+async def test_a_file_that_turns_to_garbage_is_told_in_a_fixed_text(tmp_path: Path, own_model: ScriptedModel) -> None:
     file = tmp_path / "canary-directory" / "canary.db"
     async with (
-        RuntimeProcess(f"sqlite:///{file}", shared_model.url) as runtime,
+        RuntimeProcess(f"sqlite:///{file}", own_model.url) as runtime,
         grpc.aio.insecure_channel(runtime.address) as channel,
     ):
         client = RuntimeClient(channel)
@@ -297,7 +294,7 @@ async def test_a_file_that_turns_to_garbage_is_told_in_a_fixed_text(
         turn_id = (await client.ask(session.id, "hello"))[-1].turn_id
         for part in (file, file.with_name(file.name + "-wal")):
             part.write_bytes(b"canary " * 20_000)
-        planted = Planted(runtime, channel, shared_model, (*MARKS, str(tmp_path)), "", metadata=client.metadata)
+        planted = Planted(runtime, channel, own_model, (*MARKS, str(tmp_path)), "", metadata=client.metadata)
         for rpc in OFFERED_RPCS:
             assert await planted.hear(rpc, good_request(rpc, session.id, turn_id)) != grpc.StatusCode.UNKNOWN
         planted.assert_silence()

@@ -49,10 +49,9 @@ def ties(calls: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 async def test_a_turn_keeps_the_id_and_the_trace_of_its_message_through_other_calls_and_other_servers(
-    shared_model: ScriptedModel, tmp_path: Path
+    own_model: ScriptedModel, tmp_path: Path
 ) -> None:
-    model = shared_model
-    await model.reset()
+    model = own_model
     await model.play(
         reply(tool_calls(call("read_file", {"path": "a.py"}, id="call_1"))),
         reply(text("half "), gate("crash"), text("not said")),
@@ -107,10 +106,9 @@ async def test_a_turn_keeps_the_id_and_the_trace_of_its_message_through_other_ca
 
 
 async def test_what_is_logged_about_a_turn_bears_its_id_though_another_call_set_it_going(
-    shared_model: ScriptedModel, tmp_path: Path
+    own_model: ScriptedModel, tmp_path: Path
 ) -> None:
-    model = shared_model
-    await model.reset()
+    model = own_model
     routing = When(has_tools=False)
     await model.play(refusal(500, when=routing, repeat=True), reply(gate("first"), text("done")), reply(text("done")))
     url = f"sqlite:///{tmp_path / 'runtime.db'}"

@@ -14,11 +14,11 @@ from tests.support.runtime_client import RuntimeClient, ended, read_until, refus
 _STREAMS = 40
 
 
-async def test_health_and_cancelling_do_not_wait_for_streams(model: ScriptedModel, tmp_path: Path) -> None:
-    await model.play(reply(text("thinking"), gate("answer")))
+async def test_health_and_cancelling_do_not_wait_for_streams(own_model: ScriptedModel, tmp_path: Path) -> None:
+    await own_model.play(reply(text("thinking"), gate("answer")))
     settings = {"CONCURRENCY__STREAMS": str(_STREAMS), "CONCURRENCY__CALLS": "5"}
     async with (
-        RuntimeProcess(f"sqlite:///{tmp_path / 'full.db'}", model.url, settings) as process,
+        RuntimeProcess(f"sqlite:///{tmp_path / 'full.db'}", own_model.url, settings) as process,
         grpc.aio.insecure_channel(process.address) as channel,
     ):
         client = RuntimeClient(channel)

@@ -31,9 +31,9 @@ from tests.support.server_command import serve_once
 SERVICES = sorted({rpc.path.split("/")[1] for rpc in RPCS})
 
 
-async def test_a_second_server_on_one_file_says_so_and_ends(tmp_path: Path, shared_model: ScriptedModel) -> None:
+async def test_a_second_server_on_one_file_says_so_and_ends(tmp_path: Path, own_model: ScriptedModel) -> None:
     url = f"sqlite:///{tmp_path / 'runtime.db'}"
-    async with RuntimeProcess(url, shared_model.url) as first:
+    async with RuntimeProcess(url, own_model.url) as first:
         assert "another server is using this database" in await ends_with_one_line(url)
         async with connected(first.address) as client:
             assert (await client.new_session(agent="universal")).version == 1
@@ -81,10 +81,10 @@ async def test_every_service_reports_its_health_and_describes_itself(runtime: Ru
         assert "grpc.health.v1.Health" in listed
 
 
-async def test_sigterm_says_not_serving_first_and_then_ends_well(tmp_path: Path, shared_model: ScriptedModel) -> None:
+async def test_sigterm_says_not_serving_first_and_then_ends_well(tmp_path: Path, own_model: ScriptedModel) -> None:
     url = f"sqlite:///{tmp_path / 'runtime.db'}"
     async with (
-        RuntimeProcess(url, shared_model.url, {"DRAIN_DELAY": "0.5"}) as runtime,
+        RuntimeProcess(url, own_model.url, {"DRAIN_DELAY": "0.5"}) as runtime,
         connected(runtime.address) as client,
         grpc.aio.insecure_channel(runtime.address) as channel,
     ):
@@ -140,9 +140,8 @@ async def test_a_stream_at_its_age_ends_with_a_number_to_go_on_after(
         assert rest[-1].turn_completed.result_text == "before after"
 
 
-async def test_after_kill_9_at_rest_everything_is_there(database_url: str, shared_model: ScriptedModel) -> None:
-    await shared_model.reset()
-    async with RuntimeProcess(database_url, shared_model.url) as runtime:
+async def test_after_kill_9_at_rest_everything_is_there(database_url: str, own_model: ScriptedModel) -> None:
+    async with RuntimeProcess(database_url, own_model.url) as runtime:
         async with connected(runtime.address, "me") as client:
             session = await client.new_session(agent="universal", title="kept", labels={"a": "1"}, request_id="create")
             events = await client.ask(session.id, "hello", request_id="r-1")

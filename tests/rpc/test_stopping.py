@@ -33,12 +33,12 @@ async def behind_a_wire(postgres: PostgresServer) -> AsyncIterator[tuple[str, Tc
 
 @pytest.mark.parametrize("how", ["cut", "frozen"])
 async def test_without_the_database_streams_still_end_with_a_cursor_and_the_process_in_order(
-    postgres: PostgresServer, model: ScriptedModel, how: str
+    postgres: PostgresServer, own_model: ScriptedModel, how: str
 ) -> None:
-    await model.play(reply(text("before "), gate("never"), text("after")))
+    await own_model.play(reply(text("before "), gate("never"), text("after")))
     async with (
         behind_a_wire(postgres) as (url, wire),
-        RuntimeProcess(url, model.url) as runtime,
+        RuntimeProcess(url, own_model.url) as runtime,
         connected(runtime.address) as client,
         grpc.aio.insecure_channel(runtime.address) as channel,
     ):

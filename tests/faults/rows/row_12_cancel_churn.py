@@ -22,6 +22,8 @@ _WARM_UP = 0.2  # of the churn: what a server allocates once
 _TURNS_EVERY = 50  # streams cancelled for one turn cancelled
 _ASKED_AFTERWARDS = 30
 _SETTLED_SECONDS = 30.0
+_POOL = 10 + 2 + 1  # for calls and turns; the log and the lease; wake-ups
+_IDLE_SECONDS = 1.0
 
 _LONG: Reply = reply(
     text("word " * 200, chunk_characters=5, chunk_delay=0.02), when=When(last_user_contains="talk"), repeat=True
@@ -36,7 +38,7 @@ async def run(streams: int, seed: int) -> Verdict:
         await on.crowd.do("connect", owner=OWNER, connections=_CONNECTIONS)
         await _churn(on, sessions, int(streams * _WARM_UP), seed)
         await _settled(on)
-        before, connections = on.usage(), await on.connections()
+        before = on.usage()
         began = time.monotonic()
         turns = await _churn(on, sessions, streams, seed + 1)
         took = time.monotonic() - began
@@ -59,7 +61,8 @@ async def run(streams: int, seed: int) -> Verdict:
                     timed=True,
                 ),
                 Measure("more_files", after.files - before.files, at_most=2),
-                Measure("more_connections", await on.connections() - connections, at_most=2),
+                Measure("connections", await on.connections(), at_most=_POOL),
+                Measure("connections_held", await on.held(_IDLE_SECONDS), at_most=0, at_least=0),
                 Measure("still_watched", watched, at_most=0, at_least=0),
                 Measure("still_asked", playing, at_most=0, at_least=0),
                 Measure("answered", answered, at_least=_ASKED_AFTERWARDS),

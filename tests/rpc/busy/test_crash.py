@@ -12,19 +12,18 @@ from tests.support.tool_turns import begin, calls, only, read
 SHORT_LEASE = {"LEASE": "2"}
 
 
-async def test_what_waits_is_said_when_the_recovered_turn_ends(database_url: str, shared_model: ScriptedModel) -> None:
-    await shared_model.reset()
-    await shared_model.play(
+async def test_what_waits_is_said_when_the_recovered_turn_ends(database_url: str, own_model: ScriptedModel) -> None:
+    await own_model.play(
         reply(text("half "), gate("never")),
         reply(text("whole")),
         reply(text("steered")),
         reply(text("queued")),
     )
-    async with RuntimeProcess(database_url, shared_model.url, SHORT_LEASE) as runtime:
+    async with RuntimeProcess(database_url, own_model.url, SHORT_LEASE) as runtime:
         async with connected(runtime.address, "me") as client:
             session = await client.new_session(agent="coder")
             (first,) = await client.ask(session.id, "go", detach=True)
-            await shared_model.held("never")
+            await own_model.held("never")
             queued, _ = await begun(client, session.id, "second", QUEUE, request_id="q1")
             steered, _ = await begun(client, session.id, "also", STEER, request_id="s1")
             gone = await wait_in(client, session.id, "never mind", QUEUE)
@@ -46,20 +45,19 @@ async def test_what_waits_is_said_when_the_recovered_turn_ends(database_url: str
             assert kinds(log).count("turn_started") == 3
             assert await waiting(client, session.id) == []
             assert (queued.turn_id, first.turn_id != events[-1].turn_id) == ("", True)
-    assert (await shared_model.counts())["refused"] == 0
+    assert (await own_model.counts())["refused"] == 0
 
 
-async def test_what_waits_for_a_turn_that_waits_is_still_there(database_url: str, shared_model: ScriptedModel) -> None:
-    await shared_model.reset()
-    async with RuntimeProcess(database_url, shared_model.url, SHORT_LEASE) as runtime:
+async def test_what_waits_for_a_turn_that_waits_is_still_there(database_url: str, own_model: ScriptedModel) -> None:
+    async with RuntimeProcess(database_url, own_model.url, SHORT_LEASE) as runtime:
         async with connected(runtime.address, "me") as client:
             limits = turn_pb2.TurnLimits(max_model_calls=1)
             session_id, _ = await begin(
-                client, shared_model, calls(read("a", "c1")), reply(text("done")), reply(text("then this"))
+                client, own_model, calls(read("a", "c1")), reply(text("done")), reply(text("then this"))
             )
             await wait_in(client, session_id, "then this", QUEUE, request_id="q1")
             other = await client.new_session(agent="coder")
-            await shared_model.play(calls(read("a", "c1")), reply(text("done")), reply(text("then this")))
+            await own_model.play(calls(read("a", "c1")), reply(text("done")), reply(text("then this")))
             await client.ask(other.id, "go", limits=limits)
             paused = await client.tool_results(other.id, text_result("c1", "fine"))
             assert list(only(paused, "turn_paused").waiting_for) == [turn_pb2.WAIT_REASON_BUDGET]
@@ -71,22 +69,21 @@ async def test_what_waits_for_a_turn_that_waits_is_still_there(database_url: str
             assert done[-1].turn_completed.result_text == "done"
             then = await client.ask(session_id, "then this", busy_policy=QUEUE, request_id="q1", after_sequence=0)
             assert then[-1].turn_completed.result_text == "then this"
-            await shared_model.play(reply(text("resumed")))
+            await own_model.play(reply(text("resumed")))
             assert (await resume(client, other.id))[-1].turn_completed.result_text == "resumed"
-    assert (await shared_model.counts())["refused"] == 0
+    assert (await own_model.counts())["refused"] == 0
 
 
-async def test_an_interruption_is_whole_or_not_at_all(database_url: str, shared_model: ScriptedModel) -> None:
-    await shared_model.reset()
-    await shared_model.play(reply(text("half "), gate("never")), reply(gate("never")), reply(text("now")))
-    async with RuntimeProcess(database_url, shared_model.url, SHORT_LEASE) as runtime:
+async def test_an_interruption_is_whole_or_not_at_all(database_url: str, own_model: ScriptedModel) -> None:
+    await own_model.play(reply(text("half "), gate("never")), reply(gate("never")), reply(text("now")))
+    async with RuntimeProcess(database_url, own_model.url, SHORT_LEASE) as runtime:
         async with connected(runtime.address, "me") as client:
             session = await client.new_session(agent="coder")
             await read_until(client.send(session.id, "go"), said("half "))
             (accepted,) = await client.ask(
                 session.id, "now", busy_policy=input_pb2.BUSY_POLICY_INTERRUPT, request_id="i1", detach=True
             )
-            await shared_model.held("never")
+            await own_model.held("never")
             await runtime.kill()
         await runtime.start()
         async with connected(runtime.address, "me") as client:
@@ -96,4 +93,4 @@ async def test_an_interruption_is_whole_or_not_at_all(database_url: str, shared_
             assert rest[0] == accepted
             assert rest[-1].turn_completed.result_text == "now"
             assert await history(client, session.id) == ["go", "half ", "now", "now"]
-    assert (await shared_model.counts())["refused"] == 0
+    assert (await own_model.counts())["refused"] == 0

@@ -210,10 +210,10 @@ async def test_deleting_the_session_takes_it_along(client: RuntimeClient, model:
     assert refusal_().reason == "SESSION_NOT_FOUND"
 
 
-async def test_it_is_said_when_the_turn_before_it_waited_too_long(database_url: str, model: ScriptedModel) -> None:
+async def test_it_is_said_when_the_turn_before_it_waited_too_long(database_url: str, own_model: ScriptedModel) -> None:
     brief = {"TURNS__TOOL_RESULT_WAIT": "1"}
-    async with RuntimeProcess(database_url, model.url, brief) as runtime, connected(runtime.address) as client:
-        session_id, events = await begin(client, model, STATES["results"].answer, reply(text("fine")))
+    async with RuntimeProcess(database_url, own_model.url, brief) as runtime, connected(runtime.address) as client:
+        session_id, events = await begin(client, own_model, STATES["results"].answer, reply(text("fine")))
         _, stream = await begun(client, session_id, "never mind", QUEUE)
         rest = await rest_of(stream)
         expired = next(event for event in rest if event.HasField("turn_failed"))

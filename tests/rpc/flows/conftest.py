@@ -58,6 +58,13 @@ async def model(model: ScriptedModel) -> AsyncIterator[ScriptedModel]:
     assert (await model.counts())["refused"] == 0
 
 
+@pytest.fixture
+async def own_model(own_model: ScriptedModel) -> AsyncIterator[ScriptedModel]:
+    """The scripted model of the test's own server, as strict a judge."""
+    yield own_model
+    assert (await own_model.counts())["refused"] == 0
+
+
 @pytest.fixture(scope="session")
 async def ruled(shared_model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RuntimeProcess]:
     """A server with the rules above."""

@@ -174,10 +174,10 @@ async def test_answers_say_what_is_left(client: RuntimeClient) -> None:
     await read_rest(sent)
 
 
-async def test_reads_have_a_limit_of_their_own(tmp_path: Any, shared_model: ScriptedModel) -> None:
+async def test_reads_have_a_limit_of_their_own(tmp_path: Any, own_model: ScriptedModel) -> None:
     settings = {"LIMITS__READS_PER_MINUTE": "10", "LIMITS__WATCHES_PER_MINUTE": "3"}
     async with (
-        RuntimeProcess(f"sqlite:///{tmp_path / 'runtime.db'}", shared_model.url, settings) as process,
+        RuntimeProcess(f"sqlite:///{tmp_path / 'runtime.db'}", own_model.url, settings) as process,
         connected(process.address) as client,
     ):
         session = await client.new_session()
@@ -195,12 +195,12 @@ async def test_reads_have_a_limit_of_their_own(tmp_path: Any, shared_model: Scri
 
 
 async def test_two_replicas_with_redis_let_as_many_pass_as_one(
-    postgres: PostgresServer, shared_model: ScriptedModel, redis_url: str
+    postgres: PostgresServer, own_model: ScriptedModel, redis_url: str
 ) -> None:
     async with relay_to(redis_url) as relay:
         here = f"redis://127.0.0.1:{relay.port}{redis_url[redis_url.rindex('/') :]}"
         async with (
-            two(postgres, shared_model, REDIS_URL=here) as replicas,
+            two(postgres, own_model, REDIS_URL=here) as replicas,
             replicas.clients() as clients,
             replicas.clients() as others,
         ):
@@ -222,9 +222,9 @@ async def _without_redis(replicas: Replicas, clients: list[RuntimeClient], other
 
 
 async def test_two_replicas_without_redis_let_half_pass_each(
-    postgres: PostgresServer, shared_model: ScriptedModel
+    postgres: PostgresServer, own_model: ScriptedModel
 ) -> None:
-    async with two(postgres, shared_model) as replicas, replicas.clients() as clients:
+    async with two(postgres, own_model) as replicas, replicas.clients() as clients:
         await until_limit_is(LIMIT // 2, replicas.processes)
         assert await passed(clients, 3 * LIMIT) == [LIMIT / 2, LIMIT / 2]
         await replicas.processes[1].terminate()

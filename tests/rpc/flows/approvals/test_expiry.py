@@ -69,14 +69,13 @@ async def test_what_was_decided_before_does_not_expire(brief_client: RuntimeClie
     assert (await brief_client.approval(session_id, asked["c1"].id)).state == approval_pb2.APPROVAL_STATE_APPROVED
 
 
-async def test_the_operator_may_have_approvals_wait_for_ever(tmp_path: Path, shared_model: ScriptedModel) -> None:
-    await shared_model.reset()
+async def test_the_operator_may_have_approvals_wait_for_ever(tmp_path: Path, own_model: ScriptedModel) -> None:
     settings = {"TURNS__APPROVAL_WAIT": "0.1", "TURNS__APPROVAL_EXPIRY": "wait"}
     async with (
-        RuntimeProcess(f"sqlite:///{tmp_path / 'runtime.db'}", shared_model.url, settings) as runtime,
+        RuntimeProcess(f"sqlite:///{tmp_path / 'runtime.db'}", own_model.url, settings) as runtime,
         connected(runtime.address) as client,
     ):
-        session_id, events = await begin(client, shared_model, calls(write("a", "c1")), reply(text("done")))
+        session_id, events = await begin(client, own_model, calls(write("a", "c1")), reply(text("done")))
         assert not approvals_in(events)["c1"].HasField("expire_time")
         assert not events[-1].turn_paused.HasField("expire_time")
         turn = (await client.turn(session_id, events[0].turn_id)).turn
@@ -84,12 +83,11 @@ async def test_the_operator_may_have_approvals_wait_for_ever(tmp_path: Path, sha
 
 
 @pytest.mark.parametrize("decided", [True, False])
-async def test_an_approval_outlives_the_server(database_url: str, shared_model: ScriptedModel, decided: bool) -> None:
-    await shared_model.reset()
+async def test_an_approval_outlives_the_server(database_url: str, own_model: ScriptedModel, decided: bool) -> None:
     settings = {"TURNS__APPROVAL_WAIT": "300" if decided else "0.7"}
-    async with RuntimeProcess(database_url, shared_model.url, settings) as runtime:
+    async with RuntimeProcess(database_url, own_model.url, settings) as runtime:
         async with connected(runtime.address, "me") as client:
-            session_id, events = await begin(client, shared_model, calls(command("ls", "c1")), reply(text("done")))
+            session_id, events = await begin(client, own_model, calls(command("ls", "c1")), reply(text("done")))
             approval = approvals_in(events)["c1"]
             await runtime.kill()
         await runtime.start()
@@ -107,4 +105,4 @@ async def test_an_approval_outlives_the_server(database_url: str, shared_model: 
                 assert only(rest, "approval_resolved").outcome == EXPIRED
             assert rest[-1].turn_completed.result_text == "done"
             assert kinds(await client.log(session_id)).count("approval_resolved") == 1
-    assert (await shared_model.counts())["refused"] == 0
+    assert (await own_model.counts())["refused"] == 0

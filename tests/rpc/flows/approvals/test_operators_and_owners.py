@@ -20,12 +20,11 @@ DENY = rules_pb2.APPROVAL_EFFECT_DENY
 
 
 @pytest.fixture
-async def guarded(database_url: str, shared_model: ScriptedModel) -> AsyncIterator[RuntimeProcess]:
+async def guarded(database_url: str, own_model: ScriptedModel) -> AsyncIterator[RuntimeProcess]:
     """A server with a key for a user and one for an operator, of different owners."""
-    await shared_model.reset()
     keys = [{"key": key, "name": name, "owner": name, "roles": [name]} for name, key in _KEYS.items()]
     settings = {"DEV": "false", "KEYS": json.dumps(keys), "DRAIN_DELAY": "0", "APPROVAL_RULES_PER_OWNER": "2"}
-    async with RuntimeProcess(database_url, shared_model.url, settings) as process:
+    async with RuntimeProcess(database_url, own_model.url, settings) as process:
         yield process
 
 
@@ -35,7 +34,7 @@ def as_(channel: grpc.aio.Channel, name: str) -> RuntimeClient:
     return client
 
 
-async def test_rules_of_everybody_are_for_operators(guarded: RuntimeProcess, shared_model: ScriptedModel) -> None:
+async def test_rules_of_everybody_are_for_operators(guarded: RuntimeProcess, own_model: ScriptedModel) -> None:
     async with grpc.aio.insecure_channel(guarded.address) as channel:
         user, operator = as_(channel, "user"), as_(channel, "operator")
         async with refused() as refusal:
@@ -44,7 +43,7 @@ async def test_rules_of_everybody_are_for_operators(guarded: RuntimeProcess, sha
         rule = await operator.create_rule("read_file", DENY, scope=GLOBAL)
         assert (rule.scope, rule.created_by) == (GLOBAL, "operator")
         assert list((await user.list_rules()).approval_rules) == [rule]
-        _, events = await begin(user, shared_model, calls(read("a", "c1")))
+        _, events = await begin(user, own_model, calls(read("a", "c1")))
         assert ordered(events) == []
         async with refused() as refusal:
             await user.delete_rule(rule.id)

@@ -27,20 +27,19 @@ EXPIRED = approval_pb2.APPROVAL_STATE_EXPIRED
 
 
 @pytest.fixture
-async def trusting(database_url: str, shared_model: ScriptedModel) -> AsyncIterator[RuntimeClient]:
+async def trusting(database_url: str, own_model: ScriptedModel) -> AsyncIterator[RuntimeClient]:
     """A server that lets calls run when nobody decides."""
-    await shared_model.reset()
     settings = {"TURNS__APPROVAL_WAIT": "1", "TURNS__APPROVAL_EXPIRY": "release"}
     async with (
-        RuntimeProcess(database_url, shared_model.url, settings) as process,
+        RuntimeProcess(database_url, own_model.url, settings) as process,
         connected(process.address) as client,
     ):
         yield client
 
 
-async def test_the_call_runs_and_is_recorded_as_expired(trusting: RuntimeClient, shared_model: ScriptedModel) -> None:
+async def test_the_call_runs_and_is_recorded_as_expired(trusting: RuntimeClient, own_model: ScriptedModel) -> None:
     made = calls(write("a", "c1"), command("ls", "c2"))
-    session_id, events = await begin(trusting, shared_model, made, reply(text("done")))
+    session_id, events = await begin(trusting, own_model, made, reply(text("done")))
     asked = approvals_in(events)
     events = await follow(trusting, session_id, events[-1].sequence)
     resolved = {each.tool_call_id: each for each in payloads(events, "approval_resolved")}
@@ -54,15 +53,15 @@ async def test_the_call_runs_and_is_recorded_as_expired(trusting: RuntimeClient,
     assert (kept.state, kept.released) == (EXPIRED, True)
     events = await trusting.tool_results(session_id, text_result("c1", "written"))
     assert events[-1].turn_completed.result_text == "done"
-    said = await results_read(shared_model)
+    said = await results_read(own_model)
     assert "Nobody decided" in said["c1"]
     assert said["c1"].endswith("written")
     assert "did not run" in said["c2"]
     assert kinds(await trusting.log(session_id)).count("approval_resolved") == 2
 
 
-async def test_what_a_rule_denies_by_now_does_not_run(trusting: RuntimeClient, shared_model: ScriptedModel) -> None:
-    session_id, events = await begin(trusting, shared_model, calls(write("a", "c1")), reply(text("well")))
+async def test_what_a_rule_denies_by_now_does_not_run(trusting: RuntimeClient, own_model: ScriptedModel) -> None:
+    session_id, events = await begin(trusting, own_model, calls(write("a", "c1")), reply(text("well")))
     await trusting.create_rule("write_file", approval_rule_pb2.APPROVAL_EFFECT_DENY)
     events = await follow(trusting, session_id, events[-1].sequence)
     assert not only(events, "approval_resolved").released

@@ -90,9 +90,9 @@ async def test_a_fork_and_a_cleared_session_see_what_they_have(
     assert [m["content"] for m in (await asked(model))[-1]] == ["anew"]
 
 
-async def test_a_restarted_server_goes_on_with_it(database_url: str, model: ScriptedModel) -> None:
-    await model.play(summary(), ANSWER)
-    async with RuntimeProcess(database_url, model.url, ONE_ATTEMPT | WINDOW) as process:
+async def test_a_restarted_server_goes_on_with_it(database_url: str, own_model: ScriptedModel) -> None:
+    await own_model.play(summary(), ANSWER)
+    async with RuntimeProcess(database_url, own_model.url, ONE_ATTEMPT | WINDOW) as process:
         async with connected(process.address, "ann") as client:
             session_id, events = await long_talk(client, 4)
             assert only(events, "context_compacted")
@@ -101,26 +101,28 @@ async def test_a_restarted_server_goes_on_with_it(database_url: str, model: Scri
         async with connected(process.address, "ann") as client:
             events = await client.ask(session_id, "and then?")
     assert payloads(events, "context_compacted") == []
-    assert SUMMARY in (await asked(model))[-1][1]["content"]
+    assert SUMMARY in (await asked(own_model))[-1][1]["content"]
 
 
-async def test_a_crash_in_the_middle_leaves_none_and_the_next_makes_it(database_url: str, model: ScriptedModel) -> None:
+async def test_a_crash_in_the_middle_leaves_none_and_the_next_makes_it(
+    database_url: str, own_model: ScriptedModel
+) -> None:
     held = reply(gate("summary"), text(SUMMARY), when=SUMMARISING, repeat=True)
-    await model.play(held, ANSWER)
+    await own_model.play(held, ANSWER)
     settings = ONE_ATTEMPT | WINDOW | {"LEASE": "1.5"}
-    async with RuntimeProcess(database_url, model.url, settings) as process:
+    async with RuntimeProcess(database_url, own_model.url, settings) as process:
         async with connected(process.address, "ann") as client:
             session_id, _ = await long_talk(client, 3)
             await client.ask(session_id, f"message 3: {LONG}", detach=True)
-            await model.held("summary")
+            await own_model.held("summary")
         await process.kill()
         await process.start()
         async with connected(process.address, "ann") as client:
-            await model.release("summary")
+            await own_model.release("summary")
             events = await read_until(client.watch(session_id, after_sequence=0), _ended_four_times)
     assert len(payloads(events, "context_compacted")) == 1
     assert kinds(events)[-1] == "turn_completed"
-    assert len(await summaries_asked(model)) == 2
+    assert len(await summaries_asked(own_model)) == 2
 
 
 def _ended_four_times(events: list[Event]) -> bool:

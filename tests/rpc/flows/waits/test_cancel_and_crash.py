@@ -50,18 +50,17 @@ async def test_a_cancel_amid_calls_being_written_leaves_no_call(client: RuntimeC
 
 
 async def test_after_kill_9_every_wait_is_still_there_and_can_be_ended(
-    database_url: str, shared_model: ScriptedModel
+    database_url: str, own_model: ScriptedModel
 ) -> None:
-    await shared_model.reset()
-    async with RuntimeProcess(database_url, shared_model.url, {"LEASE": "2"}) as runtime:
+    async with RuntimeProcess(database_url, own_model.url, {"LEASE": "2"}) as runtime:
         async with connected(runtime.address, "me") as client:
             asked = {
-                name: await begin(client, shared_model, state.answer, session_id=name) for name, state in STATES.items()
+                name: await begin(client, own_model, state.answer, session_id=name) for name, state in STATES.items()
             }
             waiting = {name: await what_is_open(client, name) for name in STATES}
             await runtime.kill()
         await runtime.start()
-        await shared_model.play(reply(text("done"), repeat=True))
+        await own_model.play(reply(text("done"), repeat=True))
         async with connected(runtime.address, "me") as client:
             for name, (_, events) in asked.items():
                 assert await client.log(name) == events
@@ -72,7 +71,7 @@ async def test_after_kill_9_every_wait_is_still_there_and_can_be_ended(
                 log = await client.log(name)
                 assert [event.sequence for event in log] == list(range(1, len(log) + 1))
                 assert "attempt_restarted" not in kinds(log)
-    assert (await shared_model.counts())["refused"] == 0
+    assert (await own_model.counts())["refused"] == 0
 
 
 async def what_is_open(client: RuntimeClient, session_id: str) -> list[object]:
