@@ -24,15 +24,31 @@ _EVENT_OVERHEAD = 400  # bytes an event object costs beside its text, roughly
 
 @dataclass(slots=True, eq=False)
 class _Watched:
-    """One watched session: a contiguous stretch of its newest events, and the highest number known to exist."""
+    """One watched session: a contiguous stretch of its newest events, and the highest number known to exist.
+
+    `head` is None when only the log knows; `news` counts what was heard, so that a reader of the log can tell whether
+    something came while it read.
+    """
 
     events: list[SessionEvent] = field(default_factory=list)
     size: int = 0
     head: int | None = None
+    news: int = 0
     cursors: int = 0
     waiters: set[asyncio.Future[bool]] = field(default_factory=set)
 
+    def read(self, head: int, news: int) -> None:
+        """The log had this head, some time after that much news was heard."""
+        if self.head is None and self.news != news:
+            return  # that must be looked at again
+        if head > (self.head or 0):
+            self.head = head
+            self.wake()  # the others, who might wait for a hint that is none any more
+        elif self.news == news:
+            self.head = head
+
     def wake(self) -> None:
+        self.news += 1
         for waiter in self.waiters:
             if not waiter.done():
                 waiter.set_result(True)
@@ -176,7 +192,10 @@ class Cursor:
             if page is not None:
                 self.position = page.through
                 return page
-            if self._feed.draining or not await self._changed(patience):
+            if self._feed.draining:
+                return None
+            # What came while the log was read woke nobody.
+            if not self._is_behind() and not await self._changed(patience):
                 return None
 
     def close(self) -> None:
@@ -200,12 +219,16 @@ class Cursor:
         batch = tuple(events[index:end])
         return LogPage(batch, batch[-1].sequence, events[-1].sequence, 0)
 
+    def _is_behind(self) -> bool:
+        return self._watched.head is None or self._watched.head > self.position
+
     async def _paged(self) -> LogPage | None:
-        head = self._watched.head
-        if head is not None and head <= self.position:
+        if not self._is_behind():
             return None
+        watched = self._watched
+        news = watched.news
         page = await self._log.read(self._session_key, self.position)
-        self._watched.head = max(self._watched.head or 0, page.head)
+        watched.read(page.head, news)
         return page if page.through > self.position else None
 
     async def _changed(self, patience: float) -> bool:

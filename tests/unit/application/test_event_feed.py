@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.application.event_feed import Cursor, EventFeed, KnownHead
+from services.application.ports import LogPage
 from services.domain.errors import SessionNotFoundError
 from services.domain.session_events import MessagesCleared, SessionDeleted, SessionEvent
 from tests.support.changes import NOW
@@ -24,8 +25,8 @@ KEY = 1
 class Session:
     """A log with a feed before it, and the writer that commits to the one and publishes to the other."""
 
-    def __init__(self, *, page: int = 3, max_bytes: int = 1 << 20) -> None:
-        self.log = MemoryLog(page=page)
+    def __init__(self, *, page: int = 3, max_bytes: int = 1 << 20, log: MemoryLog | None = None) -> None:
+        self.log = log or MemoryLog(page=page)
         self.log.commit(KEY)
         self.feed = EventFeed(self.log, max_bytes=max_bytes)
 
@@ -259,6 +260,88 @@ async def test_however_it_is_published_every_reader_gets_every_number_once_and_i
         numbers.extend(await read(cursor))
         assert numbers == list(range(start + 1, head + 1))
         cursor.close()
+
+
+class SlowLog(MemoryLog):
+    """Its answers are old by the time they arrive."""
+
+    def __init__(self, dice: Random, page: int) -> None:
+        super().__init__(page=page)
+        self._dice = dice
+
+    async def read(self, session_key: int, after: int) -> LogPage:
+        page = await super().read(session_key, after)
+        for _ in range(self._dice.randrange(4)):
+            await asyncio.sleep(0)
+        return page
+
+
+@given(
+    seed=st.integers(0, 2**32),
+    stretches=st.lists(st.integers(1, 3), min_size=1, max_size=12),
+    readers=st.integers(1, 4),
+    page=st.integers(1, 4),
+)
+async def test_whoever_waits_has_heard_of_everything_once_the_last_hint_has_come(
+    seed: int, stretches: list[int], readers: int, page: int
+) -> None:
+    dice = Random(seed)
+    session = Session(log=SlowLog(dice, page))
+    seen: list[list[int]] = []
+    reading: list[asyncio.Task[None]] = []
+    last = sum(stretches)
+
+    async def follow(numbers: list[int]) -> None:
+        async with session.reader() as cursor:
+            while cursor.position < last:
+                got = await cursor.next(10)
+                assert got is not None
+                numbers.extend(one.sequence for one in got.events)
+
+    def begin() -> None:
+        seen.append([])
+        reading.append(asyncio.create_task(follow(seen[-1])))
+
+    begin()
+    head = 0
+    for length in stretches:
+        events = session.append(head + 1, head + length)
+        head += length
+        match dice.randrange(4):
+            case 0:
+                session.feed.publish(KEY, events)
+            case 1:
+                session.feed.hint(KEY, head)
+            case 2:
+                session.feed.look_again(KEY)
+            case _:
+                pass  # nobody is told for now
+        for _ in range(dice.randrange(6)):
+            if len(reading) < readers and dice.random() < 0.4:
+                begin()
+            await asyncio.sleep(0)
+    # The one that a look at what has grown brings in the end. Who has read it from the log meanwhile tells the others.
+    session.feed.hint(KEY, head)
+    _, stuck = await asyncio.wait(reading, timeout=2)
+    for task in stuck:
+        task.cancel()
+    assert not stuck
+    assert seen == [list(range(1, head + 1))] * len(reading)
+
+
+async def test_what_one_reader_finds_in_the_log_wakes_the_others() -> None:
+    session = Session()
+    session.append(1, 2)
+    async with session.reader() as early:
+        assert await read(early) == [1, 2]
+        waiting = asyncio.create_task(early.next(10))
+        await asyncio.sleep(0)
+        session.append(3, 4)
+        async with session.reader() as late:
+            assert await read(late) == [1, 2, 3, 4]
+        page = await asyncio.wait_for(waiting, 1)
+        assert page is not None
+        assert [one.sequence for one in page.events] == [3, 4]
 
 
 async def test_a_reader_that_is_told_to_look_again_finds_what_was_never_published() -> None:
