@@ -13,7 +13,7 @@ LOCAL_MODEL := $(VENV)/local-model
 LOCAL_MODEL_READY := $(LOCAL_MODEL)/.ready
 
 # make test TEST_WORKERS=0 ARGS="-k cancel" runs some tests in one process, where a debugger works.
-TEST_WORKERS ?= 2
+TEST_WORKERS ?= 3
 ARGS ?=
 
 # The first interpreter that is new enough and can make an environment; PYTHON=… chooses another.

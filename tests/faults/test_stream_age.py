@@ -27,7 +27,8 @@ async def test_streams_drain_with_their_age_and_lose_nothing() -> None:
         seen = await on.crowd.do("seen")
         on.watches_ended()
     counts = seen["counts"]
-    assert counts["drain"] == counts["status 0"] >= _STREAMS
+    # Some may have been told to go and not have ended yet at the moment of counting.
+    assert _STREAMS <= counts["status 0"] <= counts["drain"] < counts["status 0"] + _STREAMS // 10
     assert seen["ended"] == []
     assert (counts["lost"], counts["doubled"], counts["wrong heartbeat"], on.errors) == (0, 0, 0, 0)
     assert counts["event"] > _STREAMS
