@@ -19,6 +19,7 @@ from server.interceptors.overload import OverloadGate
 from server.interceptors.principal_limits import principal_limits
 from server.lifecycle import RuntimeServer, leave_without_database, stop_signals
 from server.loop_watch import LoopLag, LoopWatch
+from server.overload_watch import OverloadWatch
 from server.registration import SERVICES, add_services
 from server.startup_error import StartupError
 from services.application.background.replica_count import ReplicaCount
@@ -77,7 +78,7 @@ async def _start(
     if key_set is not None:
         supervisor.start("key set", key_set.run)
     tokens = PageTokens(await signing_key(database, "page_tokens"), engine.clock)
-    lag = LoopLag(settings.loop_stall)
+    overload = OverloadWatch(database.longest_wait)
     server = RuntimeServer(
         settings,
         interceptor=build_chain(
@@ -86,7 +87,7 @@ async def _start(
             deadline=deadline,
             circuits=circuits,
             concurrency=settings.concurrency,
-            overload=OverloadGate(lag.standing, database.longest_wait, limit=settings.overload_lag),
+            overload=OverloadGate(overload.lateness, settings.overload_lag),
             limits=principal_limits(settings.limits, _rates(settings, database, supervisor)),
         ),
         drain=drain,
@@ -102,7 +103,8 @@ async def _start(
     watch = HealthWatch(server.health, ask_database)
     address = await server.start(SERVICES)
     supervisor.start("health watch", watch.run)
-    supervisor.start("loop watch", LoopWatch(lag, watch.hear_of_loop).run)
+    supervisor.start("loop watch", LoopWatch(LoopLag(settings.loop_stall), watch.hear_of_loop).run)
+    supervisor.start("overload watch", overload.run)
     server.health.report(serving=True)
     return server, watch, address
 

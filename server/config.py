@@ -141,8 +141,7 @@ class Settings(BaseSettings):
     )
     overload_lag: PositiveSeconds = Field(
         0.25,
-        description="While the event loop is late, or calls wait for the database, by more than this all the time, new "
-        "turns are refused.",
+        description="While the event loop, or the queue for the database, is later than this, new turns are refused.",
     )
     lease: PositiveSeconds = Field(5.0, description="Without a renewal for this long another replica takes over.")
     flush_min_interval: Seconds = Field(0.005, description="Least time between the starts of two log flushes.")

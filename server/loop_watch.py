@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable
 
 import structlog
@@ -16,7 +15,6 @@ _log = structlog.stdlib.get_logger("server.loop")
 
 _BEAT = 0.1
 _CALM_BEATS = 10
-_STANDING_BEATS = 5
 _LATE = 0.25  # of what is allowed; what is less is an ordinary busy moment
 _LOOKS = 8  # within what is allowed
 _FRAMES = 40
@@ -29,11 +27,6 @@ class LoopLag:
         self.limit = limit
         self._owed = 0.0
         self._until_calm = 0
-        self._recent = deque([0.0], maxlen=_STANDING_BEATS)
-
-    def standing(self) -> float:
-        """By how many seconds all beats of the last half second were late, at least."""
-        return min(self._recent)
 
     @property
     def well(self) -> bool:
@@ -42,7 +35,6 @@ class LoopLag:
 
     def beat(self, late: float) -> None:
         """One beat came so many seconds late."""
-        self._recent.append(late)
         punctual = late < self.limit * _LATE
         self._owed = 0.0 if punctual else self._owed + late
         if self._owed >= self.limit:

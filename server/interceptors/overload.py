@@ -15,20 +15,18 @@ _RETRY_AFTER_SECONDS = (1.0, 3.0)  # at random, so that those who were refused t
 
 
 class OverloadGate:
-    """Refuses new turns while something that all turns need is late by more than `limit` seconds.
+    """Refuses new turns while what all turns need is more than `limit` seconds late, the event loop or the database.
 
-    Results, decisions, cancels and reads pass: they let what was accepted come to its end. Each of `lateness` says in
-    seconds how late one such thing is all the time, the event loop or the database; a single busy moment is none.
+    Results, decisions, cancels and reads pass: they let what was accepted come to its end.
     """
 
-    def __init__(self, *lateness: Callable[[], float], limit: float) -> None:
+    def __init__(self, lateness: Callable[[], float], limit: float) -> None:
         self._lateness = lateness
         self._limit = limit
 
     async def __call__(self, rpc: Rpc, proceed: Proceed) -> Any:
         """Raises RateLimitedError."""
-        late = any(lateness() > self._limit for lateness in self._lateness)
-        if late and Need.MODEL in needs_of(rpc.method, rpc.request):
+        if self._lateness() > self._limit and Need.MODEL in needs_of(rpc.method, rpc.request):
             raise RateLimitedError(
                 "this replica has more work than it gets done",
                 retry_after=random.uniform(*_RETRY_AFTER_SECONDS),

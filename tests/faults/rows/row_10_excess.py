@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import grpc
 
 from devtools.scripted_model import reply, text
+from server.config import Settings
 from tests.faults.harness.caller import Caller
 from tests.faults.harness.verdict import Measure, percentile
 from tests.faults.harness.world import World, world
@@ -22,6 +23,7 @@ _CREATED_AT_ONCE = 16
 _TIMES = 4
 _WARM_UP = 3.0
 _HEALTH_EVERY = 0.1
+_BY_DEFAULT = {"OVERLOAD_LAG": str(Settings.model_fields["overload_lag"].default)}
 
 
 @dataclass
@@ -54,7 +56,7 @@ class Excess:
 
 async def excess(seconds: float) -> tuple[list[Measure], list[str]]:
     """How many turns a second are done at the most, and how many when four times as many are asked for."""
-    async with world(reply(text("fine"), repeat=True), replicas=1) as w:
+    async with world(reply(text("fine"), repeat=True), replicas=1, settings=_BY_DEFAULT) as w:
         asked = Excess(await _sessions(w))
         await _done_at_once(asked, _AT_ONCE[-1], _WARM_UP)
         peak = max([await _done_at_once(asked, at_once, seconds / len(_AT_ONCE)) for at_once in _AT_ONCE])

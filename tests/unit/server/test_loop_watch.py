@@ -42,17 +42,6 @@ def test_one_long_stand_or_several_in_a_row_are_too_much(late: tuple[float, ...]
     assert after(*late) is well
 
 
-@pytest.mark.parametrize(
-    ("late", "standing"),
-    [((), 0.0), ((9.0,), 0.0), ((0.3, 0.4, 0.5), 0.0), ((0.3, 0.4, 0.5, 0.4, 0.6), 0.3), ((0.3,) * 9 + (0.1,), 0.1)],
-)
-def test_only_lateness_that_stays_is_standing(late: tuple[float, ...], standing: float) -> None:
-    lag = LoopLag(limit=1.0)
-    for seconds in late:
-        lag.beat(seconds)
-    assert lag.standing() == standing
-
-
 async def test_it_says_where_the_loop_stands_and_when_it_runs_again() -> None:
     said: list[bool] = []
     log = io.StringIO()

@@ -12,6 +12,7 @@ from server.interceptors.needs import SEND_MESSAGE
 from server.interceptors.overload import OverloadGate
 from server.interceptors.rpc import Rpc
 from server.interceptors.rpc_context import RpcContext
+from server.overload_watch import OverloadWatch
 from services.domain.errors import RateLimitedError
 
 NEW = SendMessageRequest(user_message=input_pb2.UserMessage(text="hi"))
@@ -23,30 +24,47 @@ GOES_ON = {
 }
 
 
-async def passes(method: str, request: Any, *lateness: float) -> bool:
+async def passes(method: str, request: Any, lateness: float) -> bool:
     context: Any = None
     rpc = Rpc(method, method == SEND_MESSAGE, request, RpcContext(context), (), "", 0.0, None)
 
     async def proceed() -> bool:
         return True
 
-    gate = OverloadGate(*(lambda late=late: late for late in lateness), limit=0.25)
-    passed: bool = await gate(rpc, proceed)
+    passed: bool = await OverloadGate(lambda: lateness, limit=0.25)(rpc, proceed)
     return passed
 
 
 async def test_what_is_not_late_lets_everything_pass() -> None:
-    assert await passes(SEND_MESSAGE, NEW, 0.25, 0.25)
+    assert await passes(SEND_MESSAGE, NEW, 0.25)
 
 
-@pytest.mark.parametrize("late", [(0.26, 0.0), (0.0, 0.26)])
-async def test_new_turns_are_refused_with_a_time_to_come_back(late: tuple[float, float]) -> None:
+async def test_new_turns_are_refused_with_a_time_to_come_back() -> None:
     with pytest.raises(RateLimitedError) as refused:
-        await passes(SEND_MESSAGE, NEW, *late)
+        await passes(SEND_MESSAGE, NEW, 0.26)
     assert refused.value.retry_after is not None
     assert 1.0 <= refused.value.retry_after <= 3.0
 
 
 @pytest.mark.parametrize("what", GOES_ON)
 async def test_what_was_accepted_comes_to_its_end(what: str) -> None:
-    assert await passes(*GOES_ON[what], 9.0, 9.0)
+    assert await passes(*GOES_ON[what], 9.0)
+
+
+@pytest.mark.parametrize(
+    ("late", "standing"),
+    [((), 0.0), ((9.0,), 0.0), ((0.3, 0.4, 0.5), 0.0), ((0.3, 0.4, 0.5, 0.4, 0.6), 0.3), ((0.3,) * 9 + (0.1,), 0.1)],
+)
+def test_only_lateness_that_stays_counts(late: tuple[float, ...], standing: float) -> None:
+    watch = OverloadWatch()
+    for seconds in late:
+        watch.beat(seconds)
+    assert watch.lateness() == standing
+
+
+def test_the_latest_of_all_counts() -> None:
+    queue = [0.0]
+    watch = OverloadWatch(lambda: queue[0])
+    for queue[0] in (0.6, 0.0, 0.6, 0.5, 0.6):
+        watch.beat(0.4)
+    assert watch.lateness() == 0.4
