@@ -99,7 +99,7 @@ check: lint types ## Everything that needs no running server: lint, types, gener
 
 .PHONY: test
 test: $(READY) ## All tests, against real PostgreSQL and Redis servers it starts itself
-	@$(PY) -m pytest -q -n $(TEST_WORKERS) $(ARGS)
+	@$(PY) -m pytest -q -n $(TEST_WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: test-local-model
 test-local-model: $(READY) $(LOCAL_MODEL_READY) ## The runtime with a small real model, and with a mock server of others
