@@ -7,7 +7,7 @@ from typing import Any
 from server.interceptors.needs import ANSWERED_FROM_MEMORY, needs_of
 from server.interceptors.rpc import Proceed, Rpc
 from services.application.ports.circuits import Admission, CircuitOpenError, Circuits, Need
-from services.domain.errors import DatabaseUnavailableError, LlmUnavailableError
+from services.domain.errors import DatabaseBusyError, DatabaseUnavailableError, LlmUnavailableError
 
 
 class CircuitBreaking:
@@ -43,6 +43,9 @@ async def _recorded(rpc: Rpc, proceed: Proceed, admission: Admission) -> Any:
     rpc.context.when_accepted = admission.succeeded
     try:
         response = await proceed()
+    except DatabaseBusyError:
+        # What serves others is not away, and keeping everybody from it would not help those who had to wait.
+        raise
     except DatabaseUnavailableError:
         admission.failed()
         raise

@@ -337,5 +337,9 @@ class DatabaseUnavailableError(UnavailableError):
     reason = ErrorReason.DATABASE_UNAVAILABLE
 
 
+class DatabaseBusyError(DatabaseUnavailableError):
+    """It is there and serves others; this call has waited in vain for its turn."""
+
+
 class DrainingError(UnavailableError):
     reason = ErrorReason.DRAINING

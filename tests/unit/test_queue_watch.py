@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.domain.errors import DatabaseBusyError, DatabaseUnavailableError
 from services.infrastructure.persistence.queue_watch import QueueWatch
 
 
@@ -21,8 +22,16 @@ class OneAtATime:
     def serve(self) -> None:
         self._turns.put_nowait(None)
 
+    def give_up(self) -> None:
+        self.gives_up = True
+        self.serve()
+
+    gives_up = False
+
     async def _run(self, unit: Any, **_: Any) -> Any:
         await self._turns.get()
+        if self.gives_up:
+            raise DatabaseUnavailableError("waited in vain", retry_after=1.0)
         return unit(None)
 
     read = read_snapshot = write = write_statement = migrate = _run
@@ -102,3 +111,27 @@ async def test_what_does_not_queue_is_not_looked_at(queue: Queue) -> None:
     await queue.ask("write_statement")
     queue.now += 0.3
     assert queue.watch.longest_wait() == 0.0
+
+
+@pytest.mark.parametrize(("since", "kind"), [(0.4, DatabaseBusyError), (0.6, DatabaseUnavailableError)])
+async def test_who_waits_in_vain_while_others_are_served_is_told_so(queue: Queue, since: float, kind: type) -> None:
+    await queue.ask()
+    await queue.serve()
+    await queue.ask()
+    queue.now += since
+    queue.database.give_up()
+    await asyncio.wait(queue.tasks)
+    error = queue.tasks[-1].exception()
+    assert type(error) is kind
+    assert isinstance(error, DatabaseUnavailableError)
+    assert error.retry_after == 1.0
+
+
+async def test_what_fails_while_it_is_served_is_no_matter_of_waiting(queue: Queue) -> None:
+    def fail(connection: object) -> None:
+        raise DatabaseUnavailableError("lost")
+
+    task = asyncio.create_task(queue.watch.read(fail))
+    await asyncio.sleep(0)
+    await queue.serve()
+    assert type(task.exception()) is DatabaseUnavailableError

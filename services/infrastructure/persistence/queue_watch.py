@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Awaitable, Callable
+from functools import partial, wraps
 from itertools import count
 
 from sqlalchemy import Connection
 
+from services.domain.errors import DatabaseBusyError, DatabaseUnavailableError
 from services.infrastructure.persistence.database import Database, T, Unit
 
 _SERVED_WITHIN = 0.5
@@ -40,31 +41,19 @@ class QueueWatch:
         now = self._monotonic()
         # As a tuple, since threads that begin a unit take from it meanwhile.
         first = min(tuple(self._waiting.values()), default=now)
-        return now - first if now - self._served < _SERVED_WITHIN else 0.0
+        return now - first if self._serves() else 0.0
 
     async def read(self, unit: Unit[T]) -> T:
         """See `Database`."""
-        number, noted = self._noted(unit)
-        try:
-            return await self._database.read(noted)
-        finally:
-            self._waiting.pop(number, None)
+        return await self._queued(unit, self._database.read)
 
     async def read_snapshot(self, unit: Unit[T]) -> T:
         """See `Database`."""
-        number, noted = self._noted(unit)
-        try:
-            return await self._database.read_snapshot(noted)
-        finally:
-            self._waiting.pop(number, None)
+        return await self._queued(unit, self._database.read_snapshot)
 
     async def write(self, unit: Unit[T], *, repeatable: bool) -> T:
         """See `Database`."""
-        number, noted = self._noted(unit)
-        try:
-            return await self._database.write(noted, repeatable=repeatable)
-        finally:
-            self._waiting.pop(number, None)
+        return await self._queued(unit, partial(self._database.write, repeatable=repeatable))
 
     async def write_statement(self, unit: Unit[T]) -> T:
         """See `Database`."""
@@ -78,15 +67,26 @@ class QueueWatch:
         """See `Database`."""
         await self._database.close()
 
-    def _noted(self, unit: Unit[T]) -> tuple[int, Unit[T]]:
-        """The unit, noting when it begins, which may be in another thread."""
+    async def _queued(self, unit: Unit[T], run: Callable[[Unit[T]], Awaitable[T]]) -> T:
+        """Raises DatabaseBusyError for who has waited in vain while others were served."""
         number = next(self._numbers)
         self._waiting[number] = self._monotonic()
 
         @wraps(unit)
         def begin(connection: Connection) -> T:
+            # Perhaps in another thread.
             if self._waiting.pop(number, None) is not None:
                 self._served = self._monotonic()
             return unit(connection)
 
-        return number, begin
+        try:
+            return await run(begin)
+        except DatabaseUnavailableError as error:
+            if number in self._waiting and self._serves():
+                raise DatabaseBusyError(error.message, retry_after=error.retry_after) from error
+            raise
+        finally:
+            self._waiting.pop(number, None)
+
+    def _serves(self) -> bool:
+        return self._monotonic() - self._served < _SERVED_WITHIN

@@ -71,12 +71,9 @@ class Crowd:
         self.admitted.clear()
         self.waits.clear()
 
-    @property
-    def jain(self) -> float:
+    def jain(self, fair: int) -> float:
         """Jain's index of what each got of what it asked for and might have: 1 if all got the same part."""
-        parts = [
-            len(self.admitted[owner]) / min(asked, _LIMIT) if asked else 1.0 for owner, asked in self.asked.items()
-        ]
+        parts = [len(self.admitted[owner]) / min(asked, fair) if asked else 1.0 for owner, asked in self.asked.items()]
         return sum(parts) ** 2 / (len(parts) * sum(part * part for part in parts))
 
 
@@ -188,7 +185,7 @@ def _judged(name: str, crowd: Crowd, greedy: str, seconds: int) -> Leg:
             Measure(f"{name}_admitted_share", len(times) / fair, at_most=1.05, at_least=0.95),
             Measure(f"{name}_window_max", _most_in_a_window(times), at_most=_LIMIT),
             Measure(f"{name}_honest_refused", refused, at_most=0, at_least=0),
-            Measure(f"{name}_jain", crowd.jain, at_least=0.98),
+            Measure(f"{name}_jain", crowd.jain(fair), at_least=0.98),
         ],
         list(crowd.failures),
     )

@@ -15,6 +15,7 @@ from server.interceptors.rpc import Rpc
 from server.interceptors.rpc_context import RpcContext
 from services.application.ports.circuits import CircuitState
 from services.domain.errors import (
+    DatabaseBusyError,
     DatabaseUnavailableError,
     ErrorReason,
     InvalidArgumentError,
@@ -163,7 +164,10 @@ class TestDatabase:
         await caller.fail(1)
         assert (await caller.refusal()).retry_after == 5.0
 
-    @pytest.mark.parametrize("other", [SessionNotFoundError(), InvalidArgumentError.of("x", "y"), ZeroDivisionError()])
+    @pytest.mark.parametrize(
+        "other",
+        [SessionNotFoundError(), InvalidArgumentError.of("x", "y"), DatabaseBusyError("busy"), ZeroDivisionError()],
+    )
     async def test_other_errors_say_nothing(self, other: Exception) -> None:
         caller = Caller()
         await caller.fail(4)
