@@ -24,6 +24,7 @@ from tests.support.belongings import USES, Use, waiting
 from tests.support.odd_requests import OddRequests
 from tests.support.rpcs import OFFERED, RPCS, Rpc
 from tests.support.runtime_client import RuntimeClient
+from tests.support.unlimited import UNLIMITED
 from tests.support.waiting import eventually
 
 ROW = 13
@@ -56,7 +57,7 @@ _Metadata = tuple[tuple[str, str | bytes], ...]
 _USES: dict[str, list[Use]] = {
     rpc.name: [use for use in USES.values() if use.rpc.name == rpc.name] for rpc in RPCS if rpc.name in OFFERED
 }
-_SETTINGS = {"RESILIENCE__MODEL_CIRCUIT_FAILURES": "1000000"}
+_SETTINGS = {"RESILIENCE__MODEL_CIRCUIT_FAILURES": "1000000"} | UNLIMITED
 
 
 @dataclass

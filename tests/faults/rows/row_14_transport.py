@@ -20,6 +20,7 @@ from client.channel import open_channel
 from devtools.runtime_process import RuntimeProcess
 from tests.faults.harness.verdict import Measure, Verdict, percentile
 from tests.support.runtime_client import RuntimeClient, connected
+from tests.support.unlimited import UNLIMITED
 
 ROW = 14
 REDUCED, FULL = 2, 30
@@ -58,7 +59,8 @@ async def run(seconds: int, seed: int) -> Verdict:
     found: list[str] = []
     with tempfile.TemporaryDirectory() as directory:
         first, second = (
-            RuntimeProcess(f"sqlite:///{directory}/{n}.db", "http://127.0.0.1:1/v1") for n in ("abused", "frozen")
+            RuntimeProcess(f"sqlite:///{directory}/{name}.db", "http://127.0.0.1:1/v1", UNLIMITED)
+            for name in ("abused", "frozen")
         )
         async with first, second, connected(first.address) as client, open_channel(second.address) as patient:
             session = await client.new_session()
