@@ -75,7 +75,7 @@ class EventFeed:
         self.draining = False
 
     def moment(self) -> int:
-        """Stays the same for as long as no news comes of a session that nobody reads here; see KnownHead."""
+        """Stays the same for as long as no news comes of a session that nobody reads here any more; see KnownHead."""
         return self._unheard
 
     def publish(self, session_key: int, events: Sequence[SessionEvent]) -> None:
@@ -107,9 +107,10 @@ class EventFeed:
         watched = self._watched.get(session_key)
         if watched is None:
             self._unheard += 1
-        elif head > (watched.head or 0):
+        elif watched.head is None or head > watched.head:
             self._forget(watched)
-            watched.head = head
+            if watched.head is not None:  # what is to be looked at stays so: the hint may be older than that
+                watched.head = head
             watched.wake()
 
     def look_again(self, session_key: int) -> None:
@@ -128,13 +129,15 @@ class EventFeed:
     def subscribe(self, session_key: int, after: int, head: KnownHead | None = None) -> Cursor:
         """A cursor whose first event is the one after that number; close it when done.
 
-        With a `head` the log is not read again for it, unless news has come meanwhile that nobody listened to.
+        With a `head` the log is not read again for it, unless news has come meanwhile that nobody here knows any more.
         """
         watched = self._watched.get(session_key)
         if watched is None:
             watched = self._watched[session_key] = _Watched()
             if head is not None and head.moment == self._unheard:
                 watched.head = head.last_sequence
+        elif head is not None and watched.head is not None and watched.head <= after < head.last_sequence:
+            self.hint(session_key, head.last_sequence)  # or this reader would wait for what is there
         watched.cursors += 1
         return Cursor(self, self._log, session_key, watched, after)
 
@@ -149,6 +152,8 @@ class EventFeed:
         if watched.cursors == 0 and self._watched.get(session_key) is watched:
             del self._watched[session_key]
             self._forget(watched)
+            if watched.news:
+                self._unheard += 1  # who heard it is gone
 
     def _forget(self, watched: _Watched) -> None:
         self._size -= watched.size

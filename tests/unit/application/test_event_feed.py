@@ -386,6 +386,47 @@ async def test_a_head_that_is_old_by_now_is_not_believed(news: str) -> None:
     assert await read(session.feed.subscribe(KEY, 2, known)) == [3]
 
 
+async def test_a_head_is_not_believed_when_its_news_went_to_a_reader_who_has_left_meanwhile() -> None:
+    session = Session()
+    session.append(1, 2)
+    async with session.reader(after=2) as leaving:
+        known = KnownHead(2, session.feed.moment())
+        session.publish(3, 3)
+        assert await read(leaving) == [3]
+    assert await read(session.feed.subscribe(KEY, 2, known)) == [3]
+
+
+async def test_a_reader_who_leaves_having_heard_nothing_costs_nobody_a_query() -> None:
+    session = Session()
+    session.append(1, 2)
+    known = KnownHead(2, session.feed.moment())
+    session.feed.subscribe(KEY, 2, known).close()
+    assert await read(session.feed.subscribe(KEY, 2, known)) == []
+    assert session.log.reads == 0
+
+
+async def test_a_reader_who_knows_of_more_than_was_told_here_finds_it_and_tells_the_others() -> None:
+    session = Session()
+    session.append(1, 2)
+    async with session.reader() as early:
+        assert await read(early) == [1, 2]
+        session.append(3, 4)
+        late = session.feed.subscribe(KEY, 3, KnownHead(4, session.feed.moment()))
+        assert await read(late) == [4]
+        assert await read(early) == [3, 4]
+
+
+async def test_an_old_hint_does_not_call_off_a_look() -> None:
+    session = Session()
+    session.append(1, 2)
+    async with session.reader() as cursor:
+        assert await read(cursor) == [1, 2]
+        session.append(3, 3)
+        session.feed.look_again(KEY)
+        session.feed.hint(KEY, 2)
+        assert await read(cursor) == [3]
+
+
 async def test_what_one_reader_holds_is_bounded_in_bytes() -> None:
     session = Session()
     async with session.reader() as cursor:
