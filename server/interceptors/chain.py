@@ -53,7 +53,7 @@ def build_chain(
             # Before all that counts: what is refused for the state of the replica must cost as little as can be.
             *([overload] if overload is not None else []),
             # The places of the whole process. A call that is refused here costs its principal nothing.
-            Concurrency(concurrency, deadline),
+            Concurrency(concurrency),
             # They need the principal and the decoded input, and a call that is refused takes no place in what follows.
             *limits,
             # Inside of all other refusals, which say nothing about a dependency and must not take its probe.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from server.interceptors.authentication import OPERATOR_SERVICES
-from server.interceptors.deadline import Deadline
 from server.interceptors.rpc import Proceed, Rpc
 from server.setting_groups import ConcurrencySettings
 from services.domain.errors import RateLimitedError, TooManyStreamsError
@@ -23,16 +22,15 @@ class Concurrency:
     here. A unary call whose caller has left keeps its place until its handler has ended.
     """
 
-    def __init__(self, limits: ConcurrencySettings, deadline: Deadline) -> None:
+    def __init__(self, limits: ConcurrencySettings) -> None:
         self._limits = limits
-        self._deadline = deadline
         self._streams = 0
+        self._calls = 0
 
     async def __call__(self, rpc: Rpc, proceed: Proceed) -> Any:
         """Raises TooManyStreamsError, RateLimitedError."""
         if not rpc.streaming:
-            self._check_unary(rpc)
-            return await proceed()
+            return await self._unary(rpc, proceed)
         if self._streams >= self._limits.streams:
             raise TooManyStreamsError(
                 f"{self._limits.streams} streams are open at this replica",
@@ -46,13 +44,21 @@ class Concurrency:
         finally:
             self._streams -= 1
 
-    def _check_unary(self, rpc: Rpc) -> None:
+    async def _unary(self, rpc: Rpc, proceed: Proceed) -> Any:
         reserved = rpc.method == CANCEL_TURN or rpc.service in OPERATOR_SERVICES
         places = self._limits.calls + (self._limits.reserve if reserved else 0)
-        if self._deadline.running >= places:
+        if self._calls >= places:
             raise RateLimitedError(
                 f"{places} calls are in work at this replica",
                 retry_after=_RETRY_AFTER_SECONDS,
                 quota=("process:calls", f"{places} calls in work"),
                 metadata={"limit": str(places)},
             )
+        self._calls += 1
+        try:
+            return await proceed()
+        finally:
+            rpc.when_over(self._leave)
+
+    def _leave(self) -> None:
+        self._calls -= 1

@@ -36,18 +36,13 @@ class Deadline:
         # asyncio itself keeps only weak references to tasks.
         self._running: set[asyncio.Task[Any]] = set()
 
-    @property
-    def running(self) -> int:
-        """How many unary handlers have not ended, those whose callers have left among them."""
-        return len(self._running)
-
     async def __call__(self, rpc: Rpc, proceed: Proceed) -> Any:
         """Raises DeadlineExceededError when the handler was not ready within `unary_timeout`."""
         if rpc.streaming:
             return await proceed()
         time_left = self._unary_timeout if rpc.time_left is None else min(rpc.time_left, self._unary_timeout)
         _deadline.set(rpc.started + time_left)
-        handler = asyncio.create_task(self._bounded(rpc, proceed), name=f"unary {rpc.method}")
+        handler = rpc.handler = asyncio.create_task(self._bounded(rpc, proceed), name=f"unary {rpc.method}")
         self._running.add(handler)
         handler.add_done_callback(self._running.discard)
         try:

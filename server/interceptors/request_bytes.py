@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import Any
 
 from google.protobuf.message import Message
@@ -16,7 +17,10 @@ _RETRY_AFTER_SECONDS = 1.0
 
 
 class RequestBytes:
-    """Lets the requests of one owner's calls hold so many bytes at once, for as long as the calls last."""
+    """Lets the requests of one owner's calls hold so many bytes at once, for as long as the calls last.
+
+    A unary call whose caller has left lasts until its handler has ended.
+    """
 
     def __init__(self, per_owner: int) -> None:
         self._per_owner = per_owner
@@ -39,6 +43,9 @@ class RequestBytes:
         try:
             return await proceed()
         finally:
-            self._held[owner] -= size
-            if not self._held[owner]:
-                del self._held[owner]
+            rpc.when_over(partial(self._give_back, owner, size))
+
+    def _give_back(self, owner: str, size: int) -> None:
+        self._held[owner] -= size
+        if not self._held[owner]:
+            del self._held[owner]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ class Rpc:
     """A call. `started` is monotonic; `time_left` is how many seconds a caller's deadline allowed then.
 
     `certificate_names` are the alternative names of the client's certificate, if the connection has verified one.
+    `handler` is the task of a unary handler that has begun.
     """
 
     method: str
@@ -29,10 +31,18 @@ class Rpc:
     certificate_names: tuple[str, ...] = ()
     principal: Principal | None = None
     reason: ErrorReason | None = None
+    handler: asyncio.Task[Any] | None = None
     service: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.service = self.method.split("/")[1]
+
+    def when_over(self, give_back: Callable[[], None]) -> None:
+        """For the end of a call: gives back now what it held, or when its handler ends that its caller has left."""
+        if self.handler is None or self.handler.done():
+            give_back()
+        else:
+            self.handler.add_done_callback(lambda _: give_back())
 
 
 Proceed = Callable[[], Awaitable[Any]]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,12 +12,15 @@ import pytest
 from agent_runtime.v1 import input_pb2
 from agent_runtime.v1.message_service_pb2 import SendMessageRequest
 from server.interceptors.call_classes import CallClass
+from server.interceptors.concurrency import Concurrency
+from server.interceptors.deadline import Deadline
 from server.interceptors.needs import SEND_MESSAGE
 from server.interceptors.rate_limits import RateLimits
 from server.interceptors.request_bytes import RequestBytes
 from server.interceptors.rpc import Proceed, Rpc, RpcInterceptor
 from server.interceptors.rpc_context import RpcContext
 from server.interceptors.stream_places import StreamPlaces
+from server.setting_groups import ConcurrencySettings
 from services.application.ports import Principal
 from services.domain.errors import RateLimitedError, TooManyBytesError, TooManyStreamsError
 from services.infrastructure.rates import LocalShare, LocalWindows
@@ -104,6 +109,34 @@ async def test_large_requests_have_to_wait_for_each_other_and_small_ones_do_not(
     end.set()
     await call
     assert await held_bytes(rpc_of("ann", SEND_MESSAGE, large), fine) == "fine"
+
+
+async def test_a_large_request_is_held_until_its_handler_ends_whoever_has_left() -> None:
+    large = SendMessageRequest(user_message=input_pb2.UserMessage(text="x" * 60_000))
+    held_bytes, deadline, end = RequestBytes(100_000), Deadline(5), asyncio.Event()
+    rpc = rpc_of("ann", request=large)
+    rpc.started = time.monotonic()
+    call = asyncio.ensure_future(held_bytes(rpc, partial(deadline, rpc, end.wait)))
+    await asyncio.sleep(0)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    with pytest.raises(TooManyBytesError):
+        await held_bytes(rpc_of("ann", request=large), fine)
+    end.set()
+    await deadline.finish(within=1)
+    assert await held_bytes(rpc_of("ann", request=large), fine) == "fine"
+
+
+async def test_calls_that_wait_for_their_rate_have_their_places() -> None:
+    places, rated = Concurrency(ConcurrencySettings(calls=2, reserve=1)), asyncio.Event()
+    calls = [asyncio.ensure_future(places(rpc_of("ann"), rated.wait)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(RateLimitedError):
+        await places(rpc_of("bob"), fine)
+    assert await places(rpc_of("bob", OPERATORS), fine) == "fine"
+    rated.set()
+    await asyncio.gather(*calls)
+    assert await places(rpc_of("bob"), fine) == "fine"
 
 
 async def test_a_call_that_finds_no_place_does_not_count_as_one_of_the_minute(clock: ManualClock) -> None:
