@@ -134,10 +134,17 @@ class LeaseKeeper:
     async def _attend_to(self, ours: set[Claim]) -> None:
         """Takes up what is ours and runs nowhere, once it has been so for a whole round: a claim may just be
         starting.
+
+        A session that is broken must not keep the lease from being renewed.
         """
         idle = ours.difference(self._turns.claims())
         for claim in idle & self._unattended:
-            await self._recover(claim.owner_id, claim.session_id, partial(recover_turn, unattended=True))
+            try:
+                await self._recover(claim.owner_id, claim.session_id, partial(recover_turn, unattended=True))
+            except RuntimeServiceError:
+                raise  # the database's matter, and so the whole round's
+            except Exception:
+                logger.exception("a session could not be recovered", extra={"session_id": claim.session_id})
         self._unattended = idle
 
     async def _recover_one(self, orphan: OrphanedSession) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
-from services.application.ports import OrphanedSession
+from services.application.ports import Committed, OrphanedSession
 from services.domain.session_events import AttemptRestarted
 from tests.unit.application.engine import KEYS, Engine, settled
 
@@ -132,6 +133,28 @@ class TestASessionOfOursThatRunsNowhere:
         for _ in range(3):
             await engine.keeper.tick()
         assert engine.store.sessions["s1"].log == []
+        await engine.keeper.stop()
+
+
+    async def test_and_cannot_be_taken_up_costs_the_others_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
+        engine = Engine()
+        await engine.keeper.start()
+        changing = engine.store.change
+        for session_id in ("s1", "s2"):
+            engine.add_session(session_id)
+            engine.leases.owned.add(session_id)
+
+        async def change(owner_id: str, session_id: str, *args: Any, **others: Any) -> Committed:
+            if session_id == "s1":
+                raise ValueError("a row that nobody can read")
+            return await changing(owner_id, session_id, *args, **others)
+
+        engine.store.change = change  # type: ignore[method-assign]
+        for _ in range(3):
+            await engine.keeper.tick()  # one that failed would be begun again after ever longer pauses, without a lease
+        await settled()
+        assert list(engine.runner.running) == ["s2"]
+        assert "could not be recovered" in caplog.text
         await engine.keeper.stop()
 
 
