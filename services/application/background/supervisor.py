@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -26,13 +27,19 @@ class TaskState:
 class Supervisor:
     """Runs endless tasks for as long as its context lasts; leaving it cancels and awaits them all."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._monotonic = monotonic
+        self._pause = pause
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._failures: dict[str, int] = {}
         self._waiting: set[str] = set()
 
     def start(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Runs `work` now, and again after a growing pause whenever it raises."""
+        """Runs `work` now, and again after a pause whenever it raises, which grows as long as it raises soon."""
         self._failures[name] = 0
         self._tasks[name] = asyncio.create_task(self._keep_running(name, work), name=name)
 
@@ -56,13 +63,16 @@ class Supervisor:
     async def _keep_running(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         delay = _FIRST_DELAY
         while True:
+            began = self._monotonic()
             try:
                 await work()
                 return
             except Exception:
                 self._failures[name] += 1
                 logger.exception("background task %s failed, starting it again", name)
+            if self._monotonic() - began > _LONGEST_DELAY:
+                delay = _FIRST_DELAY  # it was well for a while; a lease does not last through a long pause
             self._waiting.add(name)
-            await asyncio.sleep(delay)
+            await self._pause(delay)
             self._waiting.discard(name)
             delay = min(delay * 2, _LONGEST_DELAY)

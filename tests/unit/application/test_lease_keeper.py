@@ -135,7 +135,6 @@ class TestASessionOfOursThatRunsNowhere:
         assert engine.store.sessions["s1"].log == []
         await engine.keeper.stop()
 
-
     async def test_and_cannot_be_taken_up_costs_the_others_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
         engine = Engine()
         await engine.keeper.start()
