@@ -62,14 +62,22 @@ class RemoteWatches:
         self._round += 1
         self._rounds_seen = {key: self._rounds_seen.get(key, 0) + 1 for key in self._feed.watched()}
         await self._register()
-        growths = await self._watches.grown(self._registered_as, self._due())
+        growths = await self._grown()
         for growth in growths:
             self._feed.hint(growth.session_key, growth.last_sequence)
         # What runs elsewhere is looked at once more when it does not any more: its end may have come with no hint.
         self._again = {growth.session_key for growth in growths if growth.runs_elsewhere}
-        self._look_at_all = False
         if self._round % _ROUNDS_PER_CLEANING == 1:
             await self._watches.forget_the_dead()
+
+    async def _grown(self) -> list[Growth]:
+        due, everything = self._due(), self._look_at_all
+        self._look_at_all = False  # what is missed from here on is for the next look
+        try:
+            return await self._watches.grown(self._registered_as, due)
+        except RuntimeServiceError:
+            self._look_at_all |= everything
+            raise
 
     async def _register(self) -> None:
         if self._incarnation.name != self._registered_as:
