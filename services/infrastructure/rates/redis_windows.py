@@ -16,13 +16,14 @@ from services.application.ports.rates import WINDOW_SECONDS, RateAnswer
 
 logger = logging.getLogger(__name__)
 
-# Times are whole microseconds, the oldest first; what has left the window is dropped, so the rest is what counts.
+# Times are whole microseconds, the oldest first; what has left the window is dropped, so the rest is what counts. What
+# is yet to come is dropped, too: the clock was set back, and would lock everybody out until it is there again.
 _SCRIPT = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local limit, window = tonumber(ARGV[1]), tonumber(ARGV[2])
 local oldest = redis.call('LINDEX', KEYS[1], 0)
-while oldest and tonumber(oldest) <= now - window do
+while oldest and (tonumber(oldest) <= now - window or tonumber(oldest) > now) do
     redis.call('LPOP', KEYS[1])
     oldest = redis.call('LINDEX', KEYS[1], 0)
 end

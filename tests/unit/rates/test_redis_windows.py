@@ -84,6 +84,19 @@ async def test_what_leaves_the_window_makes_room_by_the_clock_of_redis(redis_url
         assert not (await two.rates.admit(name, 1)).admitted  # a limit that has fallen
 
 
+async def test_nobody_is_locked_out_when_the_clock_of_redis_is_set_back(redis_url: str) -> None:
+    name = new_id("owner")
+    async with two_replicas(redis_url) as (one, two, _), Redis.from_url(redis_url) as redis:
+        assert await one.admitted(name, 3, 3) == 3
+        seconds, microseconds = await redis.time()
+        ahead = str((seconds + 3_600) * 1_000_000 + microseconds)
+        for position in range(3):
+            await redis.lset(f"agent-runtime:rate:{name}", position, ahead)
+        answer = await two.rates.admit(name, 3)
+        assert (answer.admitted, answer.remaining) == (True, 2)
+        assert 59 < answer.free_in <= 60
+
+
 async def test_without_redis_each_enforces_its_share_and_waits_for_nobody(redis_url: str) -> None:
     name, other = new_id("owner"), new_id("owner")
     async with two_replicas(redis_url) as (one, two, relay):
