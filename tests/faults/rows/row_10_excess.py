@@ -44,7 +44,8 @@ class Excess:
         client, session_id = self.sessions.popleft()
         began = time.monotonic()
         try:
-            self.done += ended(await client.ask(session_id, "go"))
+            events = await client.ask(session_id, "go")
+            self.done += ended(events)
         except grpc.aio.AioRpcError as error:
             refusal = refusal_of(error)
             if refusal.code is not grpc.StatusCode.RESOURCE_EXHAUSTED or not refusal.retry_seconds:
