@@ -7,6 +7,7 @@ import gc
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from server.accept_queue import AcceptQueue
 from server.authentication.selection import authenticator_for, key_set_of
 from server.config import Settings
 from server.converters.page_tokens import PageTokens
@@ -15,6 +16,7 @@ from server.engine import running_engine
 from server.health_watch import HealthWatch
 from server.interceptors.chain import build_chain
 from server.interceptors.deadline import Deadline
+from server.interceptors.needs import SEND_MESSAGE
 from server.interceptors.overload import OverloadGate
 from server.interceptors.principal_limits import principal_limits
 from server.lifecycle import RuntimeServer, leave_without_database, stop_signals
@@ -87,7 +89,9 @@ async def _start(
             deadline=deadline,
             circuits=circuits,
             concurrency=settings.concurrency,
-            overload=OverloadGate(overload.lateness, settings.overload_lag),
+            overload=OverloadGate(
+                overload.lateness, settings.overload_lag, AcceptQueue(SEND_MESSAGE, settings.overload_lag)
+            ),
             limits=principal_limits(settings.limits, _rates(settings, database, supervisor)),
         ),
         drain=drain,

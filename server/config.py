@@ -141,7 +141,7 @@ class Settings(BaseSettings):
     )
     overload_lag: PositiveSeconds = Field(
         0.25,
-        description="While the event loop, or the queue for the database, is later than this, new turns are refused.",
+        description="While the event loop or a queue that new turns pass is later than this, they are refused.",
     )
     lease: PositiveSeconds = Field(5.0, description="Without a renewal for this long another replica takes over.")
     flush_min_interval: Seconds = Field(0.005, description="Least time between the starts of two log flushes.")

@@ -60,5 +60,6 @@ def build_chain(
             CircuitBreaking(circuits),
             # Innermost: the time of a handler, not of those who decide whether it runs; and its own task.
             deadline,
-        ]
+        ],
+        on_call=overload.accept_queue.taken if overload is not None else None,
     )

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from server.accept_queue import AcceptQueue
 from server.interceptors.needs import needs_of
 from server.interceptors.rpc import Proceed, Rpc
 from services.application.ports.circuits import Need
@@ -15,18 +16,22 @@ _RETRY_AFTER_SECONDS = (1.0, 3.0)  # at random, so that those who were refused t
 
 
 class OverloadGate:
-    """Refuses new turns while what all turns need is more than `limit` seconds late, the event loop or the database.
+    """Refuses new turns while there is more to do than gets done.
 
-    Results, decisions, cancels and reads pass: they let what was accepted come to its end.
+    That is when what all turns need is more than `limit` seconds late, the event loop or the database, or when more of
+    them come than are taken in. Results, decisions, cancels and reads pass: they let what was accepted come to its end.
     """
 
-    def __init__(self, lateness: Callable[[], float], limit: float) -> None:
+    def __init__(self, lateness: Callable[[], float], limit: float, accept_queue: AcceptQueue) -> None:
         self._lateness = lateness
         self._limit = limit
+        self.accept_queue = accept_queue
 
     async def __call__(self, rpc: Rpc, proceed: Proceed) -> Any:
         """Raises RateLimitedError."""
-        if self._lateness() > self._limit and Need.MODEL in needs_of(rpc.method, rpc.request):
+        if Need.MODEL in needs_of(rpc.method, rpc.request) and (
+            self._lateness() > self._limit or await self.accept_queue.is_too_long()
+        ):
             raise RateLimitedError(
                 "this replica has more work than it gets done",
                 retry_after=random.uniform(*_RETRY_AFTER_SECONDS),

@@ -28,10 +28,13 @@ class InterceptionSeam(AsyncServerInterceptor):
 
     Builds on grpc-interceptor. Only its wrapper of streams is replaced: that is a generator, in which a cancelled call
     may end outside its own task; ours is a coroutine, in which the call ends where it runs.
+
+    `on_call` hears of each call as soon as gRPC hands it over, which is before its request is read.
     """
 
-    def __init__(self, interceptors: Sequence[RpcInterceptor]) -> None:
+    def __init__(self, interceptors: Sequence[RpcInterceptor], on_call: Callable[[str], None] | None = None) -> None:
         self._interceptors = tuple(interceptors)
+        self._on_call = on_call
 
     async def intercept_service(
         self,
@@ -39,8 +42,10 @@ class InterceptionSeam(AsyncServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> RpcHandler | None:
         """The handler of one call with the chain around it; None for an unknown method."""
-        handler = await continuation(handler_call_details)
         method_name = handler_call_details.method
+        if self._on_call is not None:
+            self._on_call(method_name)
+        handler = await continuation(handler_call_details)
         if handler is None or method_name.split("/")[1] in LEFT_ALONE:
             return handler
         if handler.response_streaming:

@@ -1,4 +1,4 @@
-"""The program of a crowd: opens streams when told to, follows them through drains, and says what it saw.
+"""The program of a crowd: does what it is told, with very many calls, and says what became of them.
 
 Reads one JSON command a line, answers each with one line. It is a process of its own, so that what it costs is not the
 server's, and so that it can die.
@@ -14,6 +14,7 @@ from typing import Any
 
 import uvloop
 
+from tests.faults.crowd.asking import Asking
 from tests.faults.crowd.following import Following
 
 _FILES = 20_000
@@ -21,7 +22,8 @@ _FILES = 20_000
 
 async def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, max(_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
-    crowd = Following(sys.argv[1])
+    kind, address = sys.argv[1:]
+    crowd = {"following": Following, "asking": Asking}[kind](address)
     lines = asyncio.StreamReader(limit=1 << 24)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     while line := await lines.readline():

@@ -8,10 +8,9 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from google.rpc import error_details_pb2, status_pb2
-
 from agent_runtime.v1.session_stream_pb2 import WatchSessionRequest, WatchSessionResponse
-from tests.faults.crowd.peer import WHOLE_WINDOW, Peer, connected_socket, trailer
+from tests.faults.crowd.ending import end_of
+from tests.faults.crowd.peer import WHOLE_WINDOW, Peer, connected_socket
 
 _WATCH = "/agent_runtime.v1.MessageService/WatchSession"
 _AT_ONCE = 400  # streams that have been asked for and not accepted yet
@@ -169,22 +168,18 @@ class Following:
         watch = self._forget(peer, call)
         if watch is None:
             return
-        status = trailer(trailers, b"grpc-status").decode()
-        self._seen[f"status {status or 'none'}"] += 1
-        if status == "0" and peer.open:
+        end = end_of(trailers)
+        self._seen[f"status {end.status or 'none'}"] += 1
+        if end.status == "0" and peer.open:
             self._open(peer, watch)  # after a drain, where it stopped
         elif len(self._ended) < _AT_ONCE:
-            reason, metadata = _why(trailers)
-            self._ended.append({"session": watch.session, "status": status, "reason": reason, **metadata})
-
-
-def _why(trailers: bytes) -> tuple[str, dict[str, str]]:
-    """The reason of an error and its metadata; binary trailers begin with a zero byte."""
-    status = status_pb2.Status.FromString(trailer(trailers, b"grpc-status-details-bin")[1:])
-    info = error_details_pb2.ErrorInfo()
-    for packed in status.details:
-        packed.Unpack(info)
-    return info.reason, dict(info.metadata)
+            told: dict[str, object] = {
+                "session": watch.session,
+                "status": end.status,
+                "reason": end.reason,
+                **end.metadata,
+            }
+            self._ended.append(told)
 
 
 async def _let_in(peers: list[Peer], size: int) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 _PROJECT = Path(__file__).parents[3]
 
@@ -20,7 +20,7 @@ class Crowd:
         self._process = process
 
     async def do(self, command: str, **arguments: Any) -> Any:
-        """The answer to a method of `Following`. Raises RuntimeError when the process has ended instead."""
+        """The answer to a method of `Following` or `Asking`. Raises RuntimeError when the process has ended instead."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"do": command, **arguments}).encode() + b"\n")
@@ -37,10 +37,10 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowd_at(address: str) -> AsyncIterator[Crowd]:
-    """A crowd that calls this server; killed at the end."""
+async def crowd_at(address: str, kind: Literal["following", "asking"] = "following") -> AsyncIterator[Crowd]:
+    """A crowd that calls this server, to follow sessions or to ask in them; killed at the end."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.faults.crowd", address),
+        *(sys.executable, "-m", "tests.faults.crowd", kind, address),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         cwd=_PROJECT,

@@ -8,6 +8,7 @@ import pytest
 
 from agent_runtime.v1 import input_pb2
 from agent_runtime.v1.message_service_pb2 import CancelTurnRequest, SendMessageRequest
+from server.accept_queue import AcceptQueue
 from server.interceptors.needs import SEND_MESSAGE
 from server.interceptors.overload import OverloadGate
 from server.interceptors.rpc import Rpc
@@ -31,7 +32,8 @@ async def passes(method: str, request: Any, lateness: float) -> bool:
     async def proceed() -> bool:
         return True
 
-    passed: bool = await OverloadGate(lambda: lateness, limit=0.25)(rpc, proceed)
+    gate = OverloadGate(lambda: lateness, 0.25, AcceptQueue(SEND_MESSAGE, patience=0.25))
+    passed: bool = await gate(rpc, proceed)
     return passed
 
 
