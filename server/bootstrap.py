@@ -33,7 +33,7 @@ from services.infrastructure.persistence.leases import SqlLeases
 from services.infrastructure.persistence.open import DatabaseUnusableError, PostgresOptions, current_database, ping
 from services.infrastructure.persistence.queue_watch import QueueWatch
 from services.infrastructure.persistence.signing_keys import signing_key
-from services.infrastructure.rates import LocalShare, LocalWindows, RedisWindows, SharedRates
+from services.infrastructure.rates import KnownRefusals, LocalShare, LocalWindows, RedisWindows, SharedRates
 
 _LOOK_SECONDS = 0.1
 
@@ -152,7 +152,7 @@ def _rates(settings: Settings, database: Database, supervisor: Supervisor) -> Ra
         return own
     shared = RedisWindows(settings.redis_url.get_secret_value())
     supervisor.start("rate limits", shared.run)
-    return SharedRates(shared, own)
+    return SharedRates(shared, own, KnownRefusals())
 
 
 def _circuits(settings: Settings) -> ProcessCircuits:

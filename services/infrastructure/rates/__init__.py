@@ -6,8 +6,9 @@ differ limit each other, and its memory storage costs more than a read does.
 
 from __future__ import annotations
 
+from services.infrastructure.rates.known_refusals import KnownRefusals
 from services.infrastructure.rates.local_windows import LocalWindows
 from services.infrastructure.rates.redis_windows import RedisWindows
 from services.infrastructure.rates.replica_rates import LocalShare, SharedRates
 
-__all__ = ["LocalShare", "LocalWindows", "RedisWindows", "SharedRates"]
+__all__ = ["KnownRefusals", "LocalShare", "LocalWindows", "RedisWindows", "SharedRates"]

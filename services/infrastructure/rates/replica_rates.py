@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from services.application.ports.rates import RateAnswer
+from services.infrastructure.rates.known_refusals import KnownRefusals
 from services.infrastructure.rates.local_windows import LocalWindows
 from services.infrastructure.rates.redis_windows import RedisWindows
 
@@ -38,15 +39,19 @@ class SharedRates:
     """The `RateWindows` of replicas that share a Redis; while it is away each enforces its share, so no door is open.
 
     What this replica admits is counted here, too: when Redis goes, the calls of the last minute are known. When it
-    comes back it may have forgotten them, so for a minute both must agree.
+    comes back it may have forgotten them, so for a minute both must agree. What Redis has refused is not asked again
+    before it can pass.
     """
 
-    def __init__(self, shared: RedisWindows, own: LocalShare) -> None:
+    def __init__(self, shared: RedisWindows, own: LocalShare, refused: KnownRefusals) -> None:
         self._shared = shared
         self._own = own
+        self._refused = refused
 
     async def admit(self, name: str, limit: int) -> RateAnswer:
         """See `RateWindows`."""
+        if (refusal := self._refused.refusal(name, limit)) is not None:
+            return refusal
         if self._shared.may_have_forgotten and (refusal := self._own.refusal(name, limit)) is not None:
             return refusal
         answer = await self._shared.admit(name, limit)
@@ -54,4 +59,6 @@ class SharedRates:
             return await self._own.admit(name, limit)
         if answer.admitted:
             self._own.count(name)
+        else:
+            self._refused.remember(name, answer)
         return answer

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from services.domain.ids import new_id
-from services.infrastructure.rates import LocalShare, LocalWindows, RedisWindows, SharedRates
+from services.infrastructure.rates import KnownRefusals, LocalShare, LocalWindows, RedisWindows, SharedRates
 from tests.support.clock import ManualClock
 from tests.support.tcp_relay import TcpRelay, relay_to
 from tests.support.waiting import eventually
@@ -39,7 +39,7 @@ async def replica(url: str) -> AsyncIterator[Replica]:
     running = asyncio.create_task(shared.run())
     try:
         await eventually(lambda: shared.there)
-        yield Replica(SharedRates(shared, own), shared, clock)
+        yield Replica(SharedRates(shared, own, KnownRefusals(clock.monotonic)), shared, clock)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -77,6 +77,8 @@ async def test_what_leaves_the_window_makes_room_by_the_clock_of_redis(redis_url
         aged = str((seconds - 60) * 1_000_000 + microseconds)
         await redis.lset(key, 0, aged)
         await redis.lset(key, 1, aged)
+        assert not (await two.rates.admit(name, 3)).admitted, "it was told when to come back"
+        two.clock.advance(60)
         answer = await two.rates.admit(name, 3)
         assert (answer.admitted, answer.remaining) == (True, 1)
         assert await redis.llen(key) == 2
