@@ -29,7 +29,10 @@ class RemoteWatches:
         self._incarnation = incarnation
         self._registered_as = ""
         self._registered: set[int] = set()
-        self._rounds_seen: dict[int, int] = {}
+        # There may be ten thousand, nearly all quiet: a round must not go through them one by one.
+        self._watched: set[int] = set()
+        self._fresh: dict[int, int] = {}  # the rounds that have seen it
+        self._by_turn: list[set[int]] = [set() for _ in range(_ROUNDS_PER_SWEEP)]
         self._again: set[int] = set()
         self._round = 0
         self._look_at_all = False
@@ -60,7 +63,7 @@ class RemoteWatches:
     async def look(self) -> None:
         """One round: registers who has stayed, looks at what may have grown, wakes whoever waits for it."""
         self._round += 1
-        self._rounds_seen = {key: self._rounds_seen.get(key, 0) + 1 for key in self._feed.watched()}
+        self._notice()
         await self._register()
         growths = await self._grown()
         for growth in growths:
@@ -69,6 +72,18 @@ class RemoteWatches:
         self._again = {growth.session_key for growth in growths if growth.runs_elsewhere}
         if self._round % _ROUNDS_PER_CLEANING == 1:
             await self._watches.forget_the_dead()
+
+    def _notice(self) -> None:
+        """Takes in who is watched now."""
+        watched = self._feed.watched()
+        for key in self._watched - watched:
+            self._by_turn[key % _ROUNDS_PER_SWEEP].discard(key)
+            self._fresh.pop(key, None)
+        for key in watched - self._watched:
+            self._by_turn[key % _ROUNDS_PER_SWEEP].add(key)
+            self._fresh[key] = 0
+        self._fresh = {key: rounds + 1 for key, rounds in self._fresh.items() if rounds < _FRESH_ROUNDS}
+        self._watched = watched
 
     async def _grown(self) -> list[Growth]:
         due, everything = self._due(), self._look_at_all
@@ -82,16 +97,14 @@ class RemoteWatches:
     async def _register(self) -> None:
         if self._incarnation.name != self._registered_as:
             self._registered_as, self._registered = self._incarnation.name, set()
-        stayed = {key for key, rounds in self._rounds_seen.items() if rounds > 1}  # short streams are not worth a row
+        first_seen = {key for key, rounds in self._fresh.items() if rounds == 1}
+        stayed = self._watched - first_seen  # short streams are not worth a row
         added, removed = stayed - self._registered, self._registered - stayed
         if added or removed:
             await self._watches.change(self._registered_as, added=added, removed=removed)
             self._registered = stayed
 
-    def _due(self) -> list[int]:
-        turn = self._round % _ROUNDS_PER_SWEEP
-        return [
-            key
-            for key, rounds in self._rounds_seen.items()
-            if self._look_at_all or rounds <= _FRESH_ROUNDS or key in self._again or key % _ROUNDS_PER_SWEEP == turn
-        ]
+    def _due(self) -> set[int]:
+        if self._look_at_all:
+            return self._watched
+        return self._by_turn[self._round % _ROUNDS_PER_SWEEP] | self._fresh.keys() | (self._again & self._watched)

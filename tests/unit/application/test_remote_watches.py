@@ -80,3 +80,20 @@ async def test_a_look_in_vain_is_made_again(quiet: tuple[MemoryWatches, RemoteWa
         await remote.look()
     await remote.look()
     assert watches.looked_at[-2:] == [{QUIET}, {QUIET}]
+
+
+async def test_who_is_new_is_looked_at_often_then_rarely_and_never_again_once_gone() -> None:
+    feed, watches = EventFeed(MemoryLog()), MemoryWatches()
+    remote = RemoteWatches(watches, feed, Incarnation())
+    early = [feed.subscribe(key, 0) for key in range(40)]
+    for _ in range(25):
+        await remote.look()
+    late = feed.subscribe(99, 0)
+    for _ in range(65):
+        await remote.look()
+    rounds = {key: [round for round, looked in enumerate(watches.looked_at, 1) if key in looked] for key in (7, 99)}
+    assert rounds == {7: [*range(1, 11), 37, 67], 99: [*range(26, 36), 39, 69]}
+    for cursor in (*early, late):
+        cursor.close()
+    await remote.look()
+    assert watches.looked_at[-1] == set()
