@@ -20,12 +20,11 @@ from services.infrastructure.persistence.postgres import PostgresDatabase
 from services.infrastructure.persistence.sqlite import SqliteDatabase
 from services.infrastructure.persistence.tables import metadata
 from tests.support.clock import ManualClock
+from tests.support.databases import DATABASES
 from tests.support.pooler import local_pooler
 from tests.support.postgres import PostgresServer
 from tests.support.storage import Storage, running_storage
 from tests.support.unreliable_database import UnreliableDatabase
-
-DATABASES = ("sqlite", "postgresql")
 
 
 @pytest.fixture(scope="session")

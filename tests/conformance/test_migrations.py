@@ -17,9 +17,8 @@ from services.infrastructure.persistence.migrate import is_current, migrate
 from services.infrastructure.persistence.open import open_database
 from services.infrastructure.persistence.signing_keys import signing_key
 from services.infrastructure.persistence.tables import metadata
+from tests.support.databases import DATABASES
 from tests.support.postgres import PostgresServer
-
-DATABASES = ("sqlite", "postgresql")
 
 
 @pytest.fixture

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from devtools.runtime_process import RuntimeProcess
 from devtools.scripted_model import ScriptedModel, running_scripted_model
+from tests.support.databases import DATABASES, empty_database
 from tests.support.leaks import nothing_left
-from tests.support.postgres import PostgresServer
 from tests.support.runtime_client import RuntimeClient, connected
 from tests.support.unlimited import UNLIMITED
 
-DATABASES = ("sqlite", "postgresql")
 ONE_ATTEMPT = {"RESILIENCE__MODEL_ATTEMPTS": "1", "RESILIENCE__MODEL_CIRCUIT_FAILURES": "1000000"}
 """A model that fails once has failed: what comes of it is tested here, and how it is avoided in `model_faults`."""
 
@@ -40,25 +38,15 @@ async def own_model() -> AsyncIterator[ScriptedModel]:
 
 
 @pytest.fixture(scope="session", params=DATABASES)
-async def runtime(
-    request: pytest.FixtureRequest, shared_model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[RuntimeProcess]:
+async def runtime(request: pytest.FixtureRequest, shared_model: ScriptedModel) -> AsyncIterator[RuntimeProcess]:
     """The shared server; tests that stop it start one of their own. It ends with no more than it began with."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('runtime') / 'runtime.db'}"
-        async with RuntimeProcess(url, shared_model.url, ONE_ATTEMPT | UNLIMITED) as process:
-            async with nothing_left(process.pid, process.address):
-                yield process
-            assert_no_surprise(process)
-    else:
-        postgres: PostgresServer = request.getfixturevalue("postgres")
-        async with (
-            postgres.database() as name,
-            RuntimeProcess(postgres.url_of(name), shared_model.url, ONE_ATTEMPT | UNLIMITED) as process,
-        ):
-            async with nothing_left(process.pid, process.address):
-                yield process
-            assert_no_surprise(process)
+    async with (
+        empty_database(request) as url,
+        RuntimeProcess(url, shared_model.url, ONE_ATTEMPT | UNLIMITED) as process,
+    ):
+        async with nothing_left(process.pid, process.address):
+            yield process
+        assert_no_surprise(process)
 
 
 def assert_no_surprise(process: RuntimeProcess) -> None:
@@ -75,14 +63,10 @@ async def client(runtime: RuntimeProcess) -> AsyncIterator[RuntimeClient]:
 
 
 @pytest.fixture(params=DATABASES)
-async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+async def database_url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
     """An empty database of this test's own, for a server of its own."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'runtime.db'}"
-    else:
-        postgres: PostgresServer = request.getfixturevalue("postgres")
-        async with postgres.database() as name:
-            yield postgres.url_of(name)
+    async with empty_database(request) as url:
+        yield url
 
 
 @pytest.fixture

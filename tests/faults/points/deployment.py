@@ -23,7 +23,7 @@ from tests.support.unlimited import UNLIMITED
 Size = Literal["reduced", "full"]
 """How much of a row is run: what a CI can wait for, or everything."""
 
-DATABASES = ("sqlite", "postgresql")
+
 LEASE = 1.5
 SETTINGS = {
     "LISTEN": "127.0.0.1:0",

@@ -14,12 +14,13 @@ import grpc
 
 from tests.faults.harness.verdict import Measure, Verdict
 from tests.faults.points.caller import calling
-from tests.faults.points.deployment import DATABASES, Deployment, Ground, Size, deployed, prepared_ground
+from tests.faults.points.deployment import Deployment, Ground, Size, deployed, prepared_ground
 from tests.faults.points.failpoints import Action, Fault, Position
 from tests.faults.points.flows import FLOWS, Scene
 from tests.faults.points.judge import flaws_of
 from tests.faults.points.keeping import as_json, directory_of, keep
 from tests.faults.points.script import SCRIPT
+from tests.support.databases import DATABASES
 from tests.support.runtime_client import Event, kinds, refusal_of
 
 ROW = 2

@@ -16,10 +16,11 @@ from agent_runtime.v1.session_pb2 import Session
 from agent_runtime.v1.turn_event_pb2 import INPUT_DISPOSITION_QUEUED, TURN_START_CAUSE_QUEUED_INPUT
 from tests.faults.harness.verdict import Measure, Verdict
 from tests.faults.points.caller import Caller, calling
-from tests.faults.points.deployment import DATABASES, Deployment, Size, deployed, prepared_ground
+from tests.faults.points.deployment import Deployment, Size, deployed, prepared_ground
 from tests.faults.points.judge import flaws_of
 from tests.faults.points.keeping import as_json, directory_of, keep
 from tests.faults.points.linearity import Operation, violations_of_order, violations_of_reads
+from tests.support.databases import DATABASES
 from tests.support.runtime_client import Event, RuntimeClient, kinds, refusal_of
 
 ROW = 15

@@ -16,10 +16,11 @@ from agent_runtime.v1 import approval_pb2
 from agent_runtime.v1.approval_pb2 import Approval, Decision
 from tests.faults.harness.verdict import Measure, Verdict
 from tests.faults.points.caller import Caller, calling
-from tests.faults.points.deployment import DATABASES, Deployment, Size, deployed, prepared_ground
+from tests.faults.points.deployment import Deployment, Size, deployed, prepared_ground
 from tests.faults.points.flows import EXPIRY, Scene
 from tests.faults.points.judge import flaws_of
 from tests.faults.points.keeping import as_json, directory_of, keep
+from tests.support.databases import DATABASES
 from tests.support.runtime_client import Event, RuntimeClient, kinds, refusal_of
 
 ROW = 16

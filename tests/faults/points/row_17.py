@@ -14,11 +14,12 @@ from google.protobuf.descriptor_pool import Default
 
 from tests.faults.harness.verdict import Measure, Verdict
 from tests.faults.points.caller import calling
-from tests.faults.points.deployment import DATABASES, Deployment, Size, deployed, prepared_ground
+from tests.faults.points.deployment import Deployment, Size, deployed, prepared_ground
 from tests.faults.points.failpoints import Action, Fault, Position
 from tests.faults.points.flows import Scene
 from tests.faults.points.mutations import MUTATIONS, Mutation, SilentStreamError
 from tests.faults.points.script import SCRIPT
+from tests.support.databases import DATABASES
 from tests.support.rpcs import OFFERED, RPCS
 from tests.support.runtime_client import refusal_of
 

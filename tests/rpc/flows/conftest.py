@@ -10,7 +10,7 @@ import pytest
 
 from devtools.runtime_process import RuntimeProcess
 from devtools.scripted_model import ScriptedModel
-from tests.support.postgres import PostgresServer
+from tests.support.databases import DATABASES, empty_database
 from tests.support.runtime_client import RuntimeClient, connected
 
 RULES: list[dict[str, Any]] = [
@@ -80,22 +80,11 @@ async def ruled_client(ruled: RuntimeProcess) -> AsyncIterator[RuntimeClient]:
         yield connection
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-async def brief(
-    request: pytest.FixtureRequest, shared_model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[RuntimeProcess]:
+@pytest.fixture(scope="session", params=DATABASES)
+async def brief(request: pytest.FixtureRequest, shared_model: ScriptedModel) -> AsyncIterator[RuntimeProcess]:
     """A server that waits for nobody long."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('brief') / 'runtime.db'}"
-        async with RuntimeProcess(url, shared_model.url, BRIEF) as process:
-            yield process
-    else:
-        postgres: PostgresServer = request.getfixturevalue("postgres")
-        async with (
-            postgres.database() as name,
-            RuntimeProcess(postgres.url_of(name), shared_model.url, BRIEF) as process,
-        ):
-            yield process
+    async with empty_database(request) as url, RuntimeProcess(url, shared_model.url, BRIEF) as process:
+        yield process
 
 
 @pytest.fixture

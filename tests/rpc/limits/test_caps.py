@@ -11,7 +11,7 @@ import pytest
 from agent_runtime.v1 import input_pb2
 from devtools.runtime_process import RuntimeProcess
 from devtools.scripted_model import ScriptedModel, When, call, gate, reply, text, tool_calls
-from tests.support.postgres import PostgresServer
+from tests.support.databases import DATABASES, empty_database
 from tests.support.runtime_client import (
     Event,
     RuntimeClient,
@@ -33,21 +33,10 @@ _SETTINGS = {
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-async def server(
-    request: pytest.FixtureRequest, shared_model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[RuntimeProcess]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('caps') / 'runtime.db'}"
-        async with RuntimeProcess(url, shared_model.url, _SETTINGS) as process:
-            yield process
-    else:
-        postgres: PostgresServer = request.getfixturevalue("postgres")
-        async with (
-            postgres.database() as name,
-            RuntimeProcess(postgres.url_of(name), shared_model.url, _SETTINGS) as process,
-        ):
-            yield process
+@pytest.fixture(scope="module", params=DATABASES)
+async def server(request: pytest.FixtureRequest, shared_model: ScriptedModel) -> AsyncIterator[RuntimeProcess]:
+    async with empty_database(request) as url, RuntimeProcess(url, shared_model.url, _SETTINGS) as process:
+        yield process
 
 
 @pytest.fixture
