@@ -8,9 +8,20 @@ import struct
 from collections.abc import Callable
 from typing import cast
 
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0x0, 0x1, 0x3, 0x4, 0x6, 0x7, 0x8
-_END_STREAM, _ACK, _END_HEADERS = 0x1, 0x1, 0x4
+from tests.support.raw_http2 import (
+    ACK,
+    DATA,
+    END_STREAM,
+    HEADERS,
+    MAGIC,
+    PING,
+    RST_STREAM,
+    SETTINGS,
+    WINDOW_UPDATE,
+    call_frames,
+    frame,
+)
+
 _HEADER_TABLE_SIZE, _INITIAL_WINDOW_SIZE, _TRUE_BINARY = 0x1, 0x4, 0xFE03
 _CANCEL = 0x8
 WHOLE_WINDOW = 2**31 - 1
@@ -58,33 +69,22 @@ class Peer(asyncio.Protocol):
         transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
         self._transport = transport
         settings = ((_HEADER_TABLE_SIZE, 0), (_INITIAL_WINDOW_SIZE, self._window), (_TRUE_BINARY, 1))
-        transport.write(_PREFACE + _frame(_SETTINGS, 0, 0, b"".join(struct.pack("!HI", *pair) for pair in settings)))
+        transport.write(MAGIC + frame(SETTINGS, 0, 0, b"".join(struct.pack("!HI", *pair) for pair in settings)))
         self._widen(0, WHOLE_WINDOW - 65535)
 
     def call(self, path: str, message: bytes) -> int:
         """Begins a call that sends one message; its number."""
         number, self._next = self._next, self._next + 2
-        headers = (
-            (b":method", b"POST"),
-            (b":scheme", b"http"),
-            (b":path", path.encode()),
-            (b":authority", b"crowd"),
-            (b"te", b"trailers"),
-            (b"content-type", b"application/grpc"),
-            *self._metadata,
-        )
-        block = b"".join(_literal(name, value) for name, value in headers)
-        body = b"\x00" + struct.pack("!I", len(message)) + message
         self._partial[number] = bytearray()
         self._unanswered.add(number)
-        self._write(_frame(_HEADERS, _END_HEADERS, number, block) + _frame(_DATA, _END_STREAM, number, body))
+        self._write(call_frames(number, path, self._metadata, message))
         return number
 
     def cancel(self, number: int) -> None:
         """Ends a call as one who has lost interest."""
         if self._partial.pop(number, None) is not None:
             self._unanswered.discard(number)
-            self._write(_frame(_RST_STREAM, 0, number, struct.pack("!I", _CANCEL)))
+            self._write(frame(RST_STREAM, 0, number, struct.pack("!I", _CANCEL)))
 
     def let_in(self, size: int) -> None:
         """Takes so many bytes more of each call."""
@@ -121,17 +121,17 @@ class Peer(asyncio.Protocol):
             self._transport.abort()
 
     def _take(self, kind: int, flags: int, number: int, payload: bytes) -> None:
-        if kind == _DATA:
+        if kind == DATA:
             self._messages(number, payload)
-        elif kind == _HEADERS and number in self._unanswered and not flags & _END_STREAM:
+        elif kind == HEADERS and number in self._unanswered and not flags & END_STREAM:
             self._unanswered.discard(number)
             self._accepted(self, number)
-        elif kind == _PING and not flags & _ACK:
-            self._write(_frame(_PING, _ACK, 0, payload))
-        elif kind == _SETTINGS and not flags & _ACK:
-            self._write(_frame(_SETTINGS, _ACK, 0, b""))
-        if kind == _RST_STREAM or (kind in (_DATA, _HEADERS) and flags & _END_STREAM):
-            self._end(number, payload if kind == _HEADERS else b"")
+        elif kind == PING and not flags & ACK:
+            self._write(frame(PING, ACK, 0, payload))
+        elif kind == SETTINGS and not flags & ACK:
+            self._write(frame(SETTINGS, ACK, 0, b""))
+        if kind == RST_STREAM or (kind in (DATA, HEADERS) and flags & END_STREAM):
+            self._end(number, payload if kind == HEADERS else b"")
 
     def _messages(self, number: int, payload: bytes) -> None:
         partial = self._partial.get(number)
@@ -149,7 +149,7 @@ class Peer(asyncio.Protocol):
             self._unanswered.discard(number)
 
     def _widen(self, number: int, by: int) -> None:
-        self._write(_frame(_WINDOW_UPDATE, 0, number, struct.pack("!I", by)))
+        self._write(frame(WINDOW_UPDATE, 0, number, struct.pack("!I", by)))
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None:
@@ -158,10 +158,11 @@ class Peer(asyncio.Protocol):
 
 def trailer(trailers: bytes, name: bytes) -> bytes:
     """The value of one trailer, empty if there is none."""
-    place = trailers.find(_text(name))
+    named = bytes((len(name),)) + name
+    place = trailers.find(named)
     if place < 0:
         return b""
-    place += len(_text(name))
+    place += len(named)
     length = trailers[place] & 0x7F
     place += 1
     if length == 127:
@@ -182,18 +183,3 @@ def connected_socket(host: str, port: int, *, small: bool) -> socket.socket:
     connection.connect((host, port))
     connection.setblocking(False)
     return connection
-
-
-def _frame(kind: int, flags: int, number: int, payload: bytes) -> bytes:
-    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + number.to_bytes(4, "big") + payload
-
-
-def _literal(name: bytes, value: bytes) -> bytes:
-    """HPACK, a literal never indexed, with no Huffman coding."""
-    return b"\x10" + _text(name) + _text(value)
-
-
-def _text(data: bytes) -> bytes:
-    if len(data) >= 127:
-        raise ValueError("a header that long is not needed here")
-    return bytes((len(data),)) + data

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import count, repeat
 
-from tests.rpc.edge.raw_http2 import (
+from tests.support.raw_http2 import (
     ACK,
     CONTINUATION,
     END_HEADERS,

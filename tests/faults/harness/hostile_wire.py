@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from random import Random
 
-from tests.rpc.edge.raw_http2 import (
+from tests.support.raw_http2 import (
     CONTINUATION,
     DATA,
     END_HEADERS,

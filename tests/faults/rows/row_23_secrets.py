@@ -21,9 +21,9 @@ from devtools.scripted_model import ScriptedModel, running_scripted_model
 from tests.faults.harness.planted_talk import Caller, talk
 from tests.faults.harness.sentinels import BODIES, SECRETS, Sentinels, check_log
 from tests.faults.harness.verdict import Measure, Verdict
-from tests.rpc.edge.raw_http2 import raw_call
 from tests.support.credentials import AUDIENCE, ISSUER, Authority, key_set, public_jwk, rsa_key, token
 from tests.support.postgres import PostgresServer
+from tests.support.raw_http2 import raw_call
 from tests.support.tcp_relay import TcpRelay, relay_to
 from tests.support.unlimited import UNLIMITED
 

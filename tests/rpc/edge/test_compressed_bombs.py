@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from devtools.runtime_process import RuntimeProcess
-from tests.rpc.edge.raw_http2 import raw_call
 from tests.support.health import SERVING, HealthClient
+from tests.support.raw_http2 import raw_call
 from tests.support.runtime_client import RuntimeClient
 
 _PATH = "/agent_runtime.v1.SessionService/GetSession"

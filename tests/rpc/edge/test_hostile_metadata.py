@@ -11,7 +11,7 @@ from server.authentication.static_keys import StaticKeyAuthenticator
 from server.identity_settings import ServiceKey
 from services.application.correlation import current_correlation_id
 from tests.rpc.edge.edge_server import SERVICE, running_edge
-from tests.rpc.edge.raw_http2 import raw_call
+from tests.support.raw_http2 import raw_call
 
 KEY = "gateway-" + "k" * 32
 AUTHENTICATOR = StaticKeyAuthenticator(
