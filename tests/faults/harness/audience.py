@@ -21,6 +21,9 @@ from tests.support.runtime_client import Event
 _OPENED_AT_ONCE = 20
 _PATIENCE = 60.0
 _LONGEST_REST = 300.0
+_SILENCE = (
+    30.0  # no replica is frozen here, and one that gets a thousand streams at once says something to each in time
+)
 
 
 @dataclass
@@ -67,7 +70,7 @@ async def speak(w: World, sessions: list[Session], first: Replica) -> list[async
         session.history.turns += 1
         said = input_pb2.UserMessage(text=f"[text] number {session.history.turns}")
         request_id = f"{session.history.session_id}-{session.history.turns}"
-        await follow_input(caller, session.history, request_id, {"user_message": said}, seen)
+        await follow_input(caller, session.history, request_id, {"user_message": said}, seen, silence=_SILENCE)
 
     for number, session in enumerate(sessions):
         session.speaking = session.over = False
@@ -97,6 +100,7 @@ async def watch(w: World, sessions: list[Session], count: int, first: Replica) -
             caller,
             session.history,
             lambda last: bool(session.ends_at) and last >= session.ends_at[0],
+            silence=_SILENCE,
             patience=_LONGEST_REST,
         )
 

@@ -12,7 +12,7 @@ import grpc
 from tests.faults.harness.caller import PATIENCE, Caller, LostSessionError
 from tests.faults.harness.history import History, SeenEvent, View
 from tests.faults.harness.replicas import HEARTBEAT
-from tests.support.runtime_client import Event, RuntimeClient
+from tests.support.runtime_client import Event, RuntimeClient, refusal_of
 
 SILENCE = 3 * HEARTBEAT
 _PAUSE = 0.05
@@ -37,10 +37,12 @@ async def follow_input(
     *,
     detach: bool = False,
     leaves: Leaves = stays,
+    silence: float = SILENCE,
 ) -> None:
     """Sends one input and reads what comes of it to the end, however often the stream breaks.
 
-    `leaves` is asked after every item whether to leave the stream here and go on in another. Raises RefusedError, and
+    `leaves` is asked after every item whether to leave the stream here and go on in another; one that says nothing for
+    `silence` seconds is left, too. Raises RefusedError, and
     LostSessionError when nothing new comes for longer than any takeover takes.
     """
     ended = False
@@ -54,7 +56,7 @@ async def follow_input(
         again: dict[str, Any] = {} if after is None else {"after_sequence": after}
         return client.send_input(history.session_id, request_id=request_id, detach=detach, **again, **fields)
 
-    follower = _Follower(caller, history, "send", request_id, opened, take)
+    follower = _Follower(caller, history, "send", request_id, opened, take, silence)
     while not ended:
         await follower.read_one_stream(leaves)
         if follower.view.end == "ok" and not ended:
@@ -68,11 +70,13 @@ async def follow_session(
     until: Callable[[int], bool],
     *,
     leaves: Leaves = stays,
+    silence: float = SILENCE,
     patience: float = PATIENCE,
 ) -> None:
     """Watches the session from its first event on until the number of the last one satisfies `until`.
 
-    Raises RefusedError, and LostSessionError when nothing new comes for `patience` seconds.
+    See `follow_input` for the rest. Raises RefusedError, and LostSessionError when nothing new comes for `patience`
+    seconds.
     """
     last = 0
 
@@ -83,7 +87,7 @@ async def follow_session(
     def opened(client: RuntimeClient, after: int | None) -> grpc.aio.UnaryStreamCall[Any, Any]:
         return client.watch(history.session_id, after_sequence=after or 0)
 
-    follower = _Follower(caller, history, "watch", "", opened, take, patience)
+    follower = _Follower(caller, history, "watch", "", opened, take, silence, patience)
     while not until(last):
         await follower.read_one_stream(lambda: until(last) or leaves())
 
@@ -99,8 +103,10 @@ class _Follower:
         request_id: str,
         open_call: Open,
         seen: Seen,
+        silence: float,
         patience: float = PATIENCE,
     ) -> None:
+        self._silence = silence
         self._patience = patience
         self._caller = caller
         self._history = history
@@ -123,7 +129,7 @@ class _Follower:
         try:
             await self._read(call, leaves)
         except grpc.aio.AioRpcError as error:
-            self.view.end = error.code().name
+            self.view.end = f"{error.code().name} {refusal_of(error).reason}".rstrip()
             self._caller.note(error)
         except TimeoutError:
             self.view.end = "silent"
@@ -137,7 +143,7 @@ class _Follower:
             if time.monotonic() - self._progress > self._patience:
                 self.view.end = "lost"
                 raise LostSessionError(f"nothing new for {self._patience:.0f} s")
-            async with asyncio.timeout(SILENCE):
+            async with asyncio.timeout(self._silence):
                 item: Any = await call.read()
             if item is grpc.aio.EOF:
                 self.view.end = self.view.end if self.view.end == "drained" else "ok"

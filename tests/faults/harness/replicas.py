@@ -17,6 +17,8 @@ from tests.support.unlimited import UNLIMITED
 
 # A frozen replica is noticed by its silence, so that there must be none for long.
 HEARTBEAT = 1.0
+# What was seen at the beginning of a long row is compared with what is stored at its end.
+_FOR_THE_JUDGE = {"HEARTBEAT": str(HEARTBEAT), "RETENTION__DELTAS": "86400"}
 
 
 class Replica:
@@ -71,7 +73,7 @@ async def running_replicas(
 
         async def started(number: int, port: int) -> Replica:
             address = f"127.0.0.1:{port}"
-            chosen = {"LISTEN": address, "HEARTBEAT": str(HEARTBEAT)} | UNLIMITED | dict(settings or {})
+            chosen = {"LISTEN": address} | _FOR_THE_JUDGE | UNLIMITED | dict(settings or {})
             process = await stack.enter_async_context(RuntimeProcess(database_url, model_url, chosen))
             return Replica(f"r{number}", address, process)
 
