@@ -111,7 +111,9 @@ class EventStream:
         ends_at = self._clock.monotonic() + self._settings.max_age * (1 - spread)
         try:
             if self._opening is not None:
-                yield [self._opening]
+                opening, self._opening = self._opening, None
+                yield [opening]
+                del opening  # it may be large, and the stream long
             while self._through is None or cursor.position < self._through:
                 rest = self._rest(ends_at)
                 if rest <= 0:
