@@ -14,14 +14,17 @@ from collections.abc import Callable
 # Of the loop: gRPC takes four from one call that waits to the next. Fewer would see no queue at all, and with more two
 # calls that came a little apart look like one.
 _TURNS = 6
+# How long a queue is not let in once it was too long; each call that is refused for it lengthens that by a little, so
+# that it lasts for as long as there are more than fifty a second.
 _STRICT_SECONDS = 10.0
+_LONGER = 0.02
 
 
 class AcceptQueue:
     """The calls of one method that have arrived and are not taken in. Used on one event loop, by many calls at once.
 
-    A queue that has stood for `patience` seconds means that more is asked for than is done. For some seconds it is not
-    let in any more, then: each call with another right behind it is one too many.
+    A queue that has stood for `patience` seconds means that more is asked for than is done. It is not let in any more,
+    then, until there has been none for some seconds: each call with another right behind it is one too many.
     """
 
     def __init__(self, method: str, patience: float, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -53,4 +56,7 @@ class AcceptQueue:
             self._stands_since = now
         if now - self._stands_since > self._patience:
             self._strict_until = now + _STRICT_SECONDS
-        return now < self._strict_until
+        if now >= self._strict_until:
+            return False
+        self._strict_until = min(self._strict_until + _LONGER, now + _STRICT_SECONDS)
+        return True

@@ -28,12 +28,12 @@ class Calls:
             self.queue.taken(behind)
         return await judging
 
-    async def crowd(self, seconds: float) -> list[bool]:
-        """Calls for so long, a tenth of a second apart, each with another behind it; which of them are refused."""
+    async def crowd(self, seconds: float, *, every: float = 0.1) -> list[bool]:
+        """Calls for so long, each with another behind it; which of them are refused."""
         refused = []
-        for _ in range(round(seconds * 10)):
+        for _ in range(round(seconds / every)):
             refused.append(await self.is_refused())
-            self.clock.advance(0.1)
+            self.clock.advance(every)
         return refused
 
 
@@ -72,8 +72,26 @@ async def test_whoever_finds_no_queue_passes_in_the_midst_of_it(calls: Calls) ->
     assert await calls.is_refused(), "the queue is back and was not let in"
 
 
+async def test_while_there_are_many_no_queue_is_let_in(calls: Calls) -> None:
+    await calls.crowd(1.0)
+    for _ in range(300):
+        assert all(await calls.crowd(0.1, every=0.01))
+        assert not await calls.is_refused(behind=None)
+
+
 async def test_a_queue_that_was_too_long_is_forgotten(calls: Calls) -> None:
     await calls.crowd(1.0)
     assert not await calls.is_refused(behind=None)
     calls.clock.advance(10.0)
     assert await calls.crowd(0.3) == [False] * 3
+
+
+async def test_some_bursts_do_not_keep_it_in_mind(calls: Calls) -> None:
+    await calls.crowd(1.0)
+    refused = []
+    for _ in range(20):
+        assert not await calls.is_refused(behind=None)
+        refused.append(await calls.is_refused())
+        calls.clock.advance(1.0)
+    assert refused[0]
+    assert not any(refused[12:])
