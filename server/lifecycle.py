@@ -30,6 +30,8 @@ _CLOSING_SECONDS = 5.0
 # What is left of the grace for one who hurries, and for calls that were cut at its end.
 _HURRIED_GRACE = 1.0
 _LAST_MOMENT = 0.5
+# For calls whose request is on its way when all others have ended; of some it never comes.
+_UNBEGUN_GRACE = 0.5
 
 
 class RuntimeServer:
@@ -41,6 +43,7 @@ class RuntimeServer:
         self._settings = settings
         self._drain = drain
         self._deadline = deadline
+        self._in_work = interceptor.in_work
         self.health = ServiceHealth()
         self.grpc = grpc.aio.server(
             interceptors=[interceptor],
@@ -98,8 +101,19 @@ class RuntimeServer:
         _log.info("calls ended")
 
     async def _end_calls(self, closed_by: float) -> None:
-        """Returns when all calls have ended; those that have not by then are cut. The shortest of several counts."""
-        await self.grpc.stop(max(closed_by - time.monotonic(), 0.0))
+        """Returns when all calls have ended; those that have not by then are cut. The shortest of several counts.
+
+        Calls whose request has not come are cut a moment after the last of the others.
+        """
+        ending = asyncio.create_task(self.grpc.stop(max(closed_by - time.monotonic(), 0.0)))
+        only_unbegun = asyncio.create_task(self._in_work.none_for(_UNBEGUN_GRACE))
+        try:
+            await asyncio.wait({ending, only_unbegun}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            only_unbegun.cancel()
+        if not ending.done():
+            await self.grpc.stop(0.0)
+        await ending
         await self._deadline.finish(within=max(closed_by - time.monotonic(), _LAST_MOMENT))
 
 

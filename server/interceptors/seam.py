@@ -13,6 +13,7 @@ from grpc_health.v1 import health
 from grpc_interceptor.server import AsyncServerInterceptor
 from grpc_reflection.v1alpha import reflection
 
+from server.interceptors.calls_in_work import CallsInWork
 from server.interceptors.deserialise_guard import guarded
 from server.interceptors.rpc import Proceed, Rpc, RpcInterceptor
 from server.interceptors.rpc_context import RpcContext
@@ -29,12 +30,14 @@ class InterceptionSeam(AsyncServerInterceptor):
     Builds on grpc-interceptor. Only its wrapper of streams is replaced: that is a generator, in which a cancelled call
     may end outside its own task; ours is a coroutine, in which the call ends where it runs.
 
-    `on_call` hears of each call as soon as gRPC hands it over, which is before its request is read.
+    `on_call` hears of each call as soon as gRPC hands it over, which is before its request is read; `in_work` are those
+    whose request has come.
     """
 
     def __init__(self, interceptors: Sequence[RpcInterceptor], on_call: Callable[[str], None] | None = None) -> None:
         self._interceptors = tuple(interceptors)
         self._on_call = on_call
+        self.in_work = CallsInWork()
 
     async def intercept_service(
         self,
@@ -78,6 +81,7 @@ class InterceptionSeam(AsyncServerInterceptor):
         streaming: bool = False,
     ) -> Any:
         """One call: the interceptors, then its handler. The response of a unary call; a stream has been written."""
+        self.in_work.begin()
         rpc = Rpc(
             method=method_name,
             streaming=streaming,

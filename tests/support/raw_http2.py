@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
@@ -76,6 +77,31 @@ def header_block(path: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> byte
         *headers,
     ]
     return b"".join(_literal(name, value) for name, value in block)
+
+
+async def has_read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Returns when the peer has taken in all that was sent so far: it answers a ping in its turn."""
+    writer.write(frame(PING, 0, 0, bytes(8)))
+    async with asyncio.timeout(10):
+        while await _next_kind(reader, writer) != (PING, ACK):
+            pass
+
+
+async def keep_manners(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answers what the peer insists on until it hangs up: it does soon, on one that does not answer."""
+    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            await _next_kind(reader, writer)
+
+
+async def _next_kind(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[int, int]:
+    """Takes one frame, acknowledges settings and pings; its kind, and whether it acknowledges something itself."""
+    head = await reader.readexactly(9)
+    payload = await reader.readexactly(int.from_bytes(head[:3], "big"))
+    kind, acknowledged = head[3], head[4] & ACK
+    if kind in (SETTINGS, PING) and not acknowledged:
+        writer.write(frame(kind, ACK, 0, payload if kind == PING else b""))
+    return kind, acknowledged
 
 
 async def _until_stream_ends(reader: asyncio.StreamReader) -> None:

@@ -24,6 +24,19 @@ from server.startup_error import StartupError
 from server.stop_signals import StopSignals
 from services.infrastructure.circuits import ProcessCircuits
 from tests.rpc.edge.edge_server import SERVICE, Edge, next_value, service
+from tests.rpc.edge.raw_http2 import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    WINDOW_UPDATE,
+    call_frames,
+    connection,
+    frame,
+    has_read,
+    header_block,
+    keep_manners,
+)
 from tests.rpc.edge.rpc_errors import refusal_of
 
 
@@ -229,6 +242,85 @@ async def test_streams_that_do_not_listen_are_cut_at_the_end_of_the_grace() -> N
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stream.read()
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@asynccontextmanager
+async def without_request(edge: Edge, *methods: str) -> AsyncIterator[asyncio.StreamWriter]:
+    """Calls of the methods that the server has begun to receive, and not more: streams 1, 3, and so on."""
+    reader, writer = await connection(edge.address)
+    try:
+        for number, method in enumerate(methods):
+            head = header_block(f"/{SERVICE}/{method}")
+            writer.write(frame(HEADERS, END_HEADERS, 2 * number + 1, head))
+        await has_read(reader, writer)
+        polite = asyncio.create_task(keep_manners(reader, writer))
+        yield writer
+        await polite  # the server has hung up
+    finally:
+        writer.close()
+
+
+async def test_calls_whose_request_never_comes_do_not_keep_a_stop_waiting() -> None:
+    async def handler(request: StringValue, context: Any) -> StringValue:
+        return request
+
+    async with running(dev=True, grace=600.0, unary={"Call": handler}, streams={"Watch": handler}) as one:
+        assert (await one.edge.unary("Call", "before")).value == "before"
+        async with without_request(one.edge, "Call", "Watch"), asyncio.timeout(10):
+            await one.server.stop(asyncio.Event())
+
+
+async def test_such_calls_shorten_the_time_of_no_other() -> None:
+    ended: list[str] = []
+
+    async def watch(request: StringValue, context: Any) -> None:
+        await context.accept()
+        await drain.wait()
+        await asyncio.sleep(0.8)
+        await context.write(StringValue(value="drain: resume after 7"))
+        ended.append("stream")
+
+    async def command(request: StringValue, context: Any) -> StringValue:
+        await asyncio.sleep(0.8)
+        ended.append("command")
+        return request
+
+    async with running(dev=True, grace=600.0, unary={"Call": command}, streams={"Watch": watch}) as one:
+        drain, stream = one.edge.drain, one.edge.stream("Watch")
+        await stream.initial_metadata()
+        async with without_request(one.edge, "Call", "Call") as writer, asyncio.timeout(20):
+            stopping = asyncio.create_task(one.server.stop(asyncio.Event()))
+            await drain.wait()
+            # The request of one comes after all, while the stop waits for the stream.
+            writer.write(frame(DATA, END_STREAM, 1, bytes(5)))
+            assert await next_value(stream) == "drain: resume after 7"
+            assert await stream.read() is grpc.aio.EOF
+            assert await stream.code() is grpc.StatusCode.OK
+            await stopping
+    assert sorted(ended) == ["command", "stream"]
+
+
+async def test_an_answer_that_is_taken_slowly_is_in_work_until_it_has_gone() -> None:
+    answered = asyncio.Event()
+
+    async def long(request: StringValue, context: Any) -> StringValue:
+        answered.set()
+        return StringValue(value="x" * 100_000)
+
+    async with running(dev=True, grace=600.0, unary={"Call": long}) as one:
+        reader, writer = await connection(one.edge.address, window=10)
+        writer.write(call_frames(1, f"/{SERVICE}/Call"))
+        async with asyncio.timeout(20):
+            await answered.wait()
+            stopping = asyncio.create_task(one.server.stop(asyncio.Event()))
+            await asyncio.wait({stopping}, timeout=1.0)
+            assert not stopping.done()
+            writer.write(frame(WINDOW_UPDATE, 0, 1, (200_000).to_bytes(4, "big")))
+            writer.write(frame(WINDOW_UPDATE, 0, 0, (200_000).to_bytes(4, "big")))
+            answer = await reader.read(-1)
+            await stopping
+        writer.close()
+    assert answer.count(b"x") >= 100_000
 
 
 async def test_it_serves_until_told_to_stop() -> None:
