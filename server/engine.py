@@ -75,6 +75,7 @@ async def running_engine(
         incarnation=lambda: incarnation.name,
         tell=tell,
         sessions_per_owner=settings.limits.sessions,
+        running_turns_per_owner=settings.limits.running_turns,
     )
     reads = SqlReadModel(database)
     tools, schemas = _tools(), JsonSchemaValidator()
@@ -98,7 +99,8 @@ async def running_engine(
     supervisor.start("log writer", writer.run)
     supervisor.start("lease keeper", keeper.run)
     supervisor.start("recovery", keeper.run_recovery)
-    supervisor.start("wait expiry", WaitExpiry(SqlWaits(database), store, turns, policy, limits).run)
+    waits = SqlWaits(database, settings.limits.running_turns)
+    supervisor.start("wait expiry", WaitExpiry(waits, store, turns, policy, limits).run)
     retention = Retention(**settings.retention.model_dump())
     supervisor.start("housekeeper", Housekeeper(SqlHousekeeping(database), retention).run)
     supervisor.start("outbox relay", OutboxRelay(SqlOutbox(database), subscribers=()).run)
@@ -187,7 +189,6 @@ def _turn_limits(settings: Settings) -> TurnLimits:
         tool_result_bytes=settings.sizes.tool_result,
         session_model_calls=settings.turns.session_model_calls,
         session_tokens=settings.turns.session_tokens,
-        running_turns=settings.limits.running_turns,
         history_bytes=settings.sizes.history,
     )
 

@@ -70,7 +70,8 @@ class SessionAggregate:
     filled only when asked for by a `Lookup`: `draft_text` is the text the running attempt has in the log, `known_calls`
     and `known_approvals` are those of the ids asked about that the session has, `client_tools` those of the session,
     `rules` the approval rules made for it, its owner or everybody, oldest first, `last_turn` is the newest turn,
-    `running_turns` how many turns run for its owner in all sessions.
+    `running_turns` how many turns run for its owner in all sessions, which is known without asking where a message
+    waits.
     `pending_inputs` are the messages that wait, in the order they came. `deadline_now` is the database's clock, by
     which everything that expires is measured. `usage` is what the session has cost but for the active turn.
     """
@@ -97,7 +98,8 @@ class SessionAggregate:
 class SessionChange:
     """Collects what one transaction will do; reading it gives the session as it will be.
 
-    Events are numbered in the order of `append`, from the loaded head on. Not for use by two tasks.
+    Events are numbered in the order of `append`, from the loaded head on. So many turns as `most_running` may run for
+    the owner at once; None: any number. Not for use by two tasks.
     """
 
     def __init__(
@@ -108,8 +110,10 @@ class SessionChange:
         correlation_id: str,
         is_step: bool = False,
         waiting: Sequence[NewEvent] = (),
+        most_running: int | None = None,
     ) -> None:
         self.is_step = is_step
+        self.most_running = most_running
         self.loaded = loaded
         self.now = now
         self.correlation_id = correlation_id
@@ -240,12 +244,17 @@ class SessionChange:
         )
 
     def check_idle(self) -> None:
-        """Raises TurnInProgressError while a turn is active."""
+        """Raises TurnInProgressError while a turn is active, or a message waits to begin one."""
         if self.turn is not None and self.turn.state.is_active:
             waiting = ",".join(self.turn.wait.reasons) if self.turn.wait is not None else ""
             raise TurnInProgressError(
                 "a turn is active in this session",
                 metadata={"turn_id": self.turn.id, "turn_state": self.turn.state, "waiting_for": waiting},
+            )
+        if self.pending_inputs:
+            raise TurnInProgressError(
+                "a message waits in this session until fewer turns run; withdraw it, or let one of the others end",
+                metadata={"turn_id": "", "turn_state": "", "waiting_for": ""},
             )
 
 

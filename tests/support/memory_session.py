@@ -60,6 +60,8 @@ class MemorySession:
         self.deleted = False
         self.now: datetime = NOW
         self.database_now: datetime = DATABASE_NOW
+        self.most_running: int | None = None
+        self.running_elsewhere = 0
 
     @property
     def turn(self) -> Turn | None:
@@ -98,7 +100,13 @@ class MemorySession:
     ) -> SessionChange:
         """One transaction: all of what was staged, or nothing when `decide` raises."""
         assert not is_step or self.owned, "only whoever owns the session takes steps"
-        change = SessionChange(self.load(lookup), now=self.now, correlation_id=correlation_id, is_step=is_step)
+        change = SessionChange(
+            self.load(lookup),
+            now=self.now,
+            correlation_id=correlation_id,
+            is_step=is_step,
+            most_running=self.most_running,
+        )
         decide(change)
         if not change.writes_nothing:
             self._write(change)
@@ -113,6 +121,7 @@ class MemorySession:
         batch = (
             call for call in self.calls.values() if turn is not None and call.message_ordinal == turn.batch_ordinal
         )
+        waiting = tuple(each for each in self.inputs.values() if each.state is InputState.PENDING)
         pending = (each for each in self.approvals.values() if each.state is ApprovalState.PENDING)
         return SessionAggregate(
             session=self.session,
@@ -129,10 +138,13 @@ class MemorySession:
             client_tools=self.client_tools if lookup.client_tools else (),
             rules=tuple(self.rules) if lookup.rules else (),
             last_turn=next(reversed(self.turns.values()), None) if lookup.last_turn else None,
-            running_turns=int(lookup.running_turns and turn is not None and turn.state is TurnState.RUNNING),
+            running_turns=self._running_turns(turn) if lookup.running_turns or waiting else 0,
             usage=self.usage,
-            pending_inputs=tuple(each for each in self.inputs.values() if each.state is InputState.PENDING),
+            pending_inputs=waiting,
         )
+
+    def _running_turns(self, turn: Turn | None) -> int:
+        return self.running_elsewhere + (turn is not None and turn.state is TurnState.RUNNING)
 
     def history(self) -> list[Message]:
         """The messages with the arguments their calls ran with, as reads show them."""

@@ -34,7 +34,9 @@ class _BusyPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BusyPolicy
     BUSY_POLICY_REJECT: _BusyPolicy.ValueType  # 1
     """Refuse the message with `TURN_IN_PROGRESS`."""
     BUSY_POLICY_QUEUE: _BusyPolicy.ValueType  # 2
-    """Keep it, at most 8 a session, and start a turn with it when the turns before it have ended, failed ones included."""
+    """Keep it, at most 8 a session, and start a turn with it when the turns before it have ended, failed ones included,
+    and another turn of the owner may run.
+    """
     BUSY_POLICY_STEER: _BusyPolicy.ValueType  # 3
     """Give it to the running turn just before its next model call; nothing is aborted. If the turn ends first, the
     message starts the next turn.
@@ -56,7 +58,9 @@ BUSY_POLICY_UNSPECIFIED: BusyPolicy.ValueType  # 0
 BUSY_POLICY_REJECT: BusyPolicy.ValueType  # 1
 """Refuse the message with `TURN_IN_PROGRESS`."""
 BUSY_POLICY_QUEUE: BusyPolicy.ValueType  # 2
-"""Keep it, at most 8 a session, and start a turn with it when the turns before it have ended, failed ones included."""
+"""Keep it, at most 8 a session, and start a turn with it when the turns before it have ended, failed ones included,
+and another turn of the owner may run.
+"""
 BUSY_POLICY_STEER: BusyPolicy.ValueType  # 3
 """Give it to the running turn just before its next model call; nothing is aborted. If the turn ends first, the
 message starts the next turn.

@@ -139,7 +139,8 @@ class MessageServiceServicer:
     def CancelTurn(self, request, context):
         """Ends the active turn, together with its model request, wherever it runs. When the call returns, the turn is over:
         its text so far is kept as an incomplete message, open calls and approvals are settled, `TurnCancelled` is in the
-        log. The next queued message, if it is not withdrawn, starts at once. Works in inactive sessions too.
+        log. The next queued message, if it is not withdrawn, starts at once, or as soon as another turn of the owner may
+        run. Works in inactive sessions too.
 
         Errors: `SESSION_NOT_FOUND`, `TURN_NOT_FOUND`, `TURN_NOT_ACTIVE`.
         """

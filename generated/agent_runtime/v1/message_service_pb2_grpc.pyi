@@ -81,7 +81,8 @@ class MessageServiceStub:
     CancelTurn: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.CancelTurnRequest, _message_service_pb2.CancelTurnResponse]
     """Ends the active turn, together with its model request, wherever it runs. When the call returns, the turn is over:
     its text so far is kept as an incomplete message, open calls and approvals are settled, `TurnCancelled` is in the
-    log. The next queued message, if it is not withdrawn, starts at once. Works in inactive sessions too.
+    log. The next queued message, if it is not withdrawn, starts at once, or as soon as another turn of the owner may
+    run. Works in inactive sessions too.
 
     Errors: `SESSION_NOT_FOUND`, `TURN_NOT_FOUND`, `TURN_NOT_ACTIVE`.
     """
@@ -163,7 +164,8 @@ class MessageServiceAsyncStub(MessageServiceStub):
     CancelTurn: _aio.UnaryUnaryMultiCallable[_message_service_pb2.CancelTurnRequest, _message_service_pb2.CancelTurnResponse]  # type: ignore[assignment]
     """Ends the active turn, together with its model request, wherever it runs. When the call returns, the turn is over:
     its text so far is kept as an incomplete message, open calls and approvals are settled, `TurnCancelled` is in the
-    log. The next queued message, if it is not withdrawn, starts at once. Works in inactive sessions too.
+    log. The next queued message, if it is not withdrawn, starts at once, or as soon as another turn of the owner may
+    run. Works in inactive sessions too.
 
     Errors: `SESSION_NOT_FOUND`, `TURN_NOT_FOUND`, `TURN_NOT_ACTIVE`.
     """
@@ -260,7 +262,8 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_message_service_pb2.CancelTurnResponse, _abc.Awaitable[_message_service_pb2.CancelTurnResponse]]:
         """Ends the active turn, together with its model request, wherever it runs. When the call returns, the turn is over:
         its text so far is kept as an incomplete message, open calls and approvals are settled, `TurnCancelled` is in the
-        log. The next queued message, if it is not withdrawn, starts at once. Works in inactive sessions too.
+        log. The next queued message, if it is not withdrawn, starts at once, or as soon as another turn of the owner may
+        run. Works in inactive sessions too.
 
         Errors: `SESSION_NOT_FOUND`, `TURN_NOT_FOUND`, `TURN_NOT_ACTIVE`.
         """

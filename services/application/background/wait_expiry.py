@@ -1,4 +1,4 @@
-"""Ends the waits that have run out, wherever the turns were started."""
+"""Ends the waits that are over, wherever they began: those that have run out, and those for a place to run."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from services.application.turns.batch_order import go_on
 from services.application.turns.call_policy import CallPolicy
 from services.application.turns.releasing import is_what_was_shown, release
 from services.application.turns.settling import resolve, settle, settle_all
-from services.application.turns.turn_flow import end_turn, fail_turn
+from services.application.turns.turn_flow import end_turn, fail_turn, start_waiting
 from services.application.turns.turn_limits import TurnLimits
 from services.application.turns.turn_state import active_turn, attempt_of, keep_partial_text
 from services.domain.approval import Approval, ApprovalState
@@ -50,11 +50,15 @@ def fail_internally(change: SessionChange) -> None:
 def expire_waits(change: SessionChange, limits: TurnLimits, policy: CallPolicy) -> None:
     """Ends every wait of a paused turn that has run out, by the database's clock; stages nothing if none has.
 
+    A message that waited for a place, where no turn is active, starts its turn if there is one now.
     An approval that nobody decided settles its call, or lets it run where the operator wants that, and the turn goes
     on; a result or an answer that never came ends the turn without another model call.
     """
     turn, now = change.turn, change.loaded.deadline_now
-    if turn is None or turn.wait is None or turn.wait.expire_time is None or turn.wait.expire_time > now:
+    if turn is None:
+        start_waiting(change)
+        return
+    if turn.wait is None or turn.wait.expire_time is None or turn.wait.expire_time > now:
         return
     change.correlation_id = turn.correlation_id
     followup = turn.wait.followup

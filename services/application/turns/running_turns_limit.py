@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from services.application.turns.turn_limits import TurnLimits
 from services.domain.errors import TooManyTurnsError
 from services.domain.session_change import SessionChange
 from services.domain.turn import TurnState
@@ -11,17 +10,24 @@ from services.domain.turn import TurnState
 _RETRY_AFTER_SECONDS = 2.0
 
 
-def check_running_turns(change: SessionChange, limits: TurnLimits) -> None:
-    """Raises TooManyTurnsError when a turn that began to run now would be one too many.
+def has_place(change: SessionChange) -> bool:
+    """Whether a turn that begins to run now, in place of the session's own, finds the owner below the limit.
 
-    What goes on after a wait is not asked: it was let in once. Sessions are locked one by one, so messages to several
-    that are accepted at the same moment do not see each other, and may pass the limit together.
+    What goes on after a wait is not asked: it was let in once. Sessions are locked one by one, so those that begin a
+    turn at the same moment do not see each other, and may pass the limit together.
     """
-    runs_here = change.turn is not None and change.turn.state is TurnState.RUNNING
-    if limits.running_turns is not None and change.loaded.running_turns - runs_here >= limits.running_turns:
-        raise TooManyTurnsError(
-            f"{limits.running_turns} turns run for this owner; let one end or wait",
-            retry_after=_RETRY_AFTER_SECONDS,
-            quota=("principal:running_turns", f"{limits.running_turns} running turns"),
-            metadata={"limit": str(limits.running_turns)},
-        )
+    own = change.loaded.turn
+    others = change.loaded.running_turns - (own is not None and own.state is TurnState.RUNNING)
+    return change.most_running is None or others < change.most_running
+
+
+def check_running_turns(change: SessionChange) -> None:
+    """Raises TooManyTurnsError when a turn that began to run now would be one too many."""
+    if has_place(change):
+        return
+    raise TooManyTurnsError(
+        f"{change.most_running} turns run for this owner; let one end or wait",
+        retry_after=_RETRY_AFTER_SECONDS,
+        quota=("principal:running_turns", f"{change.most_running} running turns"),
+        metadata={"limit": str(change.most_running)},
+    )

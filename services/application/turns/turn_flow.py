@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from services.application.turns.running_turns_limit import has_place
 from services.application.turns.turn_limits import TurnLimits
 from services.application.turns.turn_state import running_time, stopped
 from services.domain.agent_context import SwitchSource
@@ -97,12 +98,22 @@ def fail_turn(change: SessionChange, turn: Turn, failure: TurnFailure) -> None:
 def end_turn(change: SessionChange, turn: Turn, *, start_next: bool = True) -> None:
     """The turn is over, in the state it is given with; its terminal event is already appended.
 
-    In the same transaction the message that waits next starts a turn, run by the process that commits this.
+    In the same transaction the message that waits next starts a turn, if there is a place for it.
     """
     change.turn = replace(stopped(turn, change.now), end_time=change.now, wait=None)
     change.usage = change.usage.with_ended(change.turn)
+    if start_next:
+        start_waiting(change)
+
+
+def start_waiting(change: SessionChange) -> None:
+    """The message that waits next starts a turn, run by the process that commits this; in a session without one.
+
+    While so many turns run for the owner as may, it goes on waiting, and whoever looks for waits that are over starts
+    it.
+    """
     pending = change.pending_inputs
-    if not start_next or not pending:
+    if not pending or not has_place(change):
         return
     change.ended_turn, taken = change.turn, pending[0]
     message = taken.message

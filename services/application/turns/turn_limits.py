@@ -14,8 +14,8 @@ class TurnLimits:
     Times are seconds; `running_time` counts only work, not waiting. `approval_wait` None keeps approvals waiting for
     ever; with `release_expired` a call runs that nobody decided about in time, unless its tool always asks.
     `tool_result_bytes` is the largest result a client may send. `session_model_calls` and `session_tokens` are for all
-    turns of a session together. `running_turns` may run at once for one owner. A session whose messages hold
-    `history_bytes` takes no further one. None means no limit.
+    turns of a session together. A session whose messages hold `history_bytes` takes no further one. None means no
+    limit.
     """
 
     model_calls: int = 50
@@ -30,5 +30,4 @@ class TurnLimits:
     tool_result_bytes: int = 1024 * 1024
     session_model_calls: int | None = None
     session_tokens: int | None = None
-    running_turns: int | None = None
     history_bytes: int = DEFAULT_HISTORY_BYTES

@@ -21,9 +21,9 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    case,
     false,
     func,
-    literal,
     null,
     select,
 )
@@ -174,6 +174,8 @@ def _session(
     running = select(func.count()).where(
         owners_turns.c.owner_id == bindparam("owner"), is_one_of(owners_turns.c.state, TurnState.RUNNING)
     )
+    count = running.scalar_subquery()
+    a_message_waits = select(inputs.c.input_id).where(_is_its(inputs), _IS_PENDING).correlate(session_heads).exists()
     seen = session_heads.alias()
     alive = and_(replicas.c.incarnation == session_heads.c.owner, replicas.c.expires_at > database_seconds())
     return Query(
@@ -198,7 +200,7 @@ def _session(
             (its_tools if client_tools_too else null()).label("client_tools"),
             (its_last_turn if last_turn else null()).label("last_turn"),
             (has_rules() if rules else false()).label("has_rules"),
-            (running.scalar_subquery() if running_turns else literal(0)).label("running_turns"),
+            (count if running_turns else case((a_message_waits, count), else_=0)).label("running_turns"),
         )
         .select_from(session_heads)
         .join(sessions, sessions.c.session_key == session_heads.c.session_key)

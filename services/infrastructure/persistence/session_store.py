@@ -43,7 +43,7 @@ class SqlSessionStore:
     """The `SessionStore` of both databases.
 
     `publish` gets every committed event, with the session's key; `tell` which other incarnations watch that session.
-    An owner may have `sessions_per_owner` sessions, None: any number.
+    An owner may have `sessions_per_owner` sessions, and `running_turns_per_owner` turns that run; None: any number.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class SqlSessionStore:
         incarnation: Callable[[], str],
         tell: Tell = tell_nobody,
         sessions_per_owner: int | None = None,
+        running_turns_per_owner: int | None = None,
     ) -> None:
         self._database = database
         self._writer = writer
@@ -64,6 +65,7 @@ class SqlSessionStore:
         self._incarnation = incarnation
         self._tell = tell
         self._sessions_per_owner = sessions_per_owner
+        self._most_running = running_turns_per_owner
         # Who waits for the same session waits here, not with a connection in hand: one session's callers must not take
         # the pool from everybody else.
         self._queues = Queues()
@@ -143,7 +145,9 @@ class SqlSessionStore:
                 return head, Committed(loaded, outcome=outcome, repeated=True), newest
             if loaded is None:
                 raise SessionNotFoundError
-            change = SessionChange(loaded, now=self._clock.now(), correlation_id=correlation_id)
+            change = SessionChange(
+                loaded, now=self._clock.now(), correlation_id=correlation_id, most_running=self._most_running
+            )
             decide(change)
             events: tuple[SessionEvent, ...] = ()
             if not change.writes_nothing:
@@ -181,6 +185,7 @@ class SqlSessionStore:
                     correlation_id=correlation_id,
                     is_step=True,
                     waiting=held.waiting,
+                    most_running=self._most_running,
                 )
                 decide(change)
                 events = write(connection, head, change, incarnation="", is_step=True)

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Callable
 import grpc
 import pytest
 
-from agent_runtime.v1 import input_pb2
+from agent_runtime.v1 import input_pb2, turn_event_pb2
 from devtools.runtime_process import RuntimeProcess
 from devtools.scripted_model import ScriptedModel, When, call, gate, reply, text, tool_calls
+from tests.rpc.busy.words import QUEUE, wait_in, waiting, withdraw
 from tests.support.databases import DATABASES, empty_database
 from tests.support.runtime_client import (
     Event,
@@ -30,6 +31,7 @@ _SETTINGS = {
     "LIMITS__REQUEST_BYTES": "2MiB",
     "SIZES__HISTORY": "64KiB",
 }
+QUEUED = turn_event_pb2.TURN_START_CAUSE_QUEUED_INPUT
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
@@ -121,6 +123,40 @@ async def test_a_turn_that_waits_does_not_run_and_may_always_go_on(client: Runti
     events = await client.tool_results(waiting.id, text_result("c1", "x"))
     assert events[-1].turn_completed.result_text == "done"
     await model.release("open")
+
+
+async def test_messages_behind_waiting_turns_begin_when_there_is_a_place(
+    client: RuntimeClient, model: ScriptedModel
+) -> None:
+    await model.play(
+        reply(tool_calls(call("read_file", {"path": "a"}, id="c1")), when=When(last_user_contains="read"), repeat=True),
+        reply(gate("open"), text("so be it"), when=When(last_user_contains="later"), repeat=True),
+        reply(text("at last"), when=When(last_user_contains="last"), repeat=True),
+    )
+    sessions = [(await client.new_session(agent="universal")).id for _ in range(3)]
+    turns = [(await client.ask(session_id, "read it"))[0].turn_id for session_id in sessions]
+    for session_id in sessions:
+        await wait_in(client, session_id, "later", QUEUE)
+    for session_id, turn_id in zip(sessions, turns, strict=True):
+        await client.cancel(session_id, turn_id)
+    third = sessions[2]
+    assert [await waiting(client, session_id) for session_id in sessions] == [[], [], ["later"]]
+    assert kinds(await client.log(third))[-1] == "turn_cancelled"
+    # Nobody overtakes it, and it can be had back.
+    for attempt in (client.ask(third, "now"), client.clear(third), client.deactivate(third)):
+        async with refused() as refusal:
+            await attempt
+        assert refusal().reason == "TURN_IN_PROGRESS"
+    accepted = await wait_in(client, third, "never", QUEUE)
+    await withdraw(client, third, accepted.input_accepted.input_id)
+    await wait_in(client, third, "last", QUEUE)
+    await model.release("open")
+    events = await read_until(client.watch(third, after_sequence=0), _completed(2))
+    said = [event.message_added.message.content for event in events if event.HasField("message_added")]
+    assert said[-4:] == ["later", "so be it", "last", "at last"]
+    ends = [await read_until(client.watch(each, after_sequence=0), _completed(1)) for each in sessions[:2]]
+    began = next(event for event in events if event.HasField("turn_started") and event.turn_started.cause == QUEUED)
+    assert began.event_time.ToNanoseconds() >= min(end[-1].event_time.ToNanoseconds() for end in ends)
 
 
 async def test_sessions(client: RuntimeClient, other: RuntimeClient) -> None:

@@ -24,14 +24,14 @@ def accept_resume(change: SessionChange, content: Resume, sender: Sender, limits
     """
     turn = change.turn
     if turn is not None and turn.wait is not None and WaitingFor.BUDGET in turn.wait.reasons:
-        check_running_turns(change, limits)
+        check_running_turns(change)
         return _continue(change, turn, turn.wait, content, sender, limits)
     change.check_idle()
     change.session.check_active()
     last = change.loaded.last_turn
     if last is None or last.failure is None or not last.failure.resumable:
         raise NothingToResumeError("the last turn of the session did not fail in a way that can be resumed")
-    check_running_turns(change, limits)
+    check_running_turns(change)
     accepted = record_input(change, sender, InputKind.RESUME, Disposition.STARTED, new_id("turn"))
     start_turn(change, accepted, None, TurnStartCause.RESUME, limits=content.limits or last.limits, resumed=last)
     return place_of(accepted)

@@ -26,7 +26,7 @@ MAX_PENDING = 8
 def accept_user_message(
     change: SessionChange, content: UserMessage, sender: Sender, limits: TurnLimits
 ) -> AcceptedInput:
-    """Starts a turn, owned by the process that commits this, unless one is active.
+    """Starts a turn, owned by the process that commits this, unless one is active or messages wait to begin one.
 
     While a question is open the message is its answer; a turn that waits for nothing but the caller's limits gives way
     to it. Otherwise `content.busy_policy` decides what it does to the
@@ -34,30 +34,33 @@ def accept_user_message(
     REJECT), QueueFullError or TooManyTurnsError.
     """
     turn = change.turn
-    if turn is None:
+    if turn is None and not change.pending_inputs:
         return _start(change, content, sender, limits)
-    if turn.wait is not None and turn.wait.followup is not None:
+    if turn is not None and turn.wait is not None and turn.wait.followup is not None:
         accepted = record_input(change, sender, InputKind.USER_MESSAGE, Disposition.CONTINUED, turn.id)
         switch_for(change, content.agent, sender.principal)
         answer_question(change, turn.wait.followup, content.text, limits)
         return place_of(accepted)
-    if turn.wait is not None and turn.wait.reasons == (WaitingFor.BUDGET,):
+    if turn is not None and turn.wait is not None and turn.wait.reasons == (WaitingFor.BUDGET,):
         return _replace(change, content, sender, CancelCause.SUPERSEDED, limits)
     match content.busy_policy:
         case BusyPolicy.QUEUE:
             return _wait(change, content, sender, Disposition.QUEUED, limits, turn_id="")
         case BusyPolicy.STEER:
-            return _wait(change, content, sender, Disposition.STEERED, limits, turn_id=turn.id)
+            turn_id = turn.id if turn is not None else ""
+            return _wait(change, content, sender, Disposition.STEERED, limits, turn_id)
+        case BusyPolicy.INTERRUPT if turn is None:
+            return _start(change, content, sender, limits)
         case BusyPolicy.INTERRUPT:
             return _replace(change, content, sender, CancelCause.INTERRUPTED, limits)
         case BusyPolicy.REJECT:
             change.check_idle()
-            raise AssertionError("an active turn is not idle")
+            raise AssertionError("an active turn is not idle, nor is a message that waits")
 
 
 def _start(change: SessionChange, content: UserMessage, sender: Sender, limits: TurnLimits) -> AcceptedInput:
     change.session.check_can_take_message(limits.history_bytes)
-    check_running_turns(change, limits)
+    check_running_turns(change)
     accepted = record_input(change, sender, InputKind.USER_MESSAGE, Disposition.STARTED, new_id("turn"))
     start_turn(change, accepted, content, TurnStartCause.USER_MESSAGE, limits=content.limits)
     return place_of(accepted)
@@ -85,7 +88,7 @@ def _replace(
     """Ends the active turn and starts another one with the message, all at once; messages that wait go on waiting."""
     change.session.check_can_take_message(limits.history_bytes)
     turn = active_turn(change)
-    check_running_turns(change, limits)
+    check_running_turns(change)
     accepted = record_input(change, sender, InputKind.USER_MESSAGE, Disposition.STARTED, new_id("turn"))
     keep_partial_text(change, turn, change.loaded.draft_text)
     settle_all(change, turn, "not run: superseded", ApprovalState.SUPERSEDED)
