@@ -84,7 +84,8 @@ class LimitSettings(BaseModel):
     reads_per_minute: Positive = Field(600, description="Reads of one owner in any 60 s.")
     streams: Positive = Field(100, description="Open streams of one owner at one replica.")
     request_bytes: Bytes = Field(
-        ByteSize(64 << 20), description="Requests of one owner that are in work at one replica, together."
+        ByteSize(64 << 20),
+        description="Requests of one owner that are in work at one replica, together; a larger one is let in alone.",
     )
     running_turns: Positive = Field(
         20, description="Turns of one owner that run at once, at all replicas; paused ones do not count."

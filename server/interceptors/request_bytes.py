@@ -19,7 +19,8 @@ _RETRY_AFTER_SECONDS = 1.0
 class RequestBytes:
     """Lets the requests of one owner's calls hold so many bytes at once, for as long as the calls last.
 
-    A unary call whose caller has left lasts until its handler has ended.
+    One that is larger than that is let in when it comes alone: it could never be otherwise. A unary call whose caller
+    has left lasts until its handler has ended.
     """
 
     def __init__(self, per_owner: int) -> None:
@@ -32,7 +33,7 @@ class RequestBytes:
         if size <= _SMALL or rpc.principal is None:
             return await proceed()
         owner = rpc.principal.owner_id
-        if self._held[owner] + size > self._per_owner:
+        if self._held[owner] and self._held[owner] + size > self._per_owner:
             raise TooManyBytesError(
                 f"requests with {self._held[owner]} bytes are in work; send this one after them",
                 retry_after=_RETRY_AFTER_SECONDS,

@@ -19,6 +19,7 @@ from tests.support.runtime_client import (
     connected,
     ended,
     kinds,
+    read_rest,
     read_until,
     refused,
     text_result,
@@ -194,17 +195,27 @@ async def test_the_bytes_of_a_history(client: RuntimeClient) -> None:
     assert ended(await client.ask(session.id, "and now?"))
 
 
-async def test_requests_in_work(client: RuntimeClient) -> None:
-    sessions = [await client.new_session() for _ in range(2)]
-    large = [text_result(f"c{number}", "x" * (900 << 10)) for number in range(3)]
+async def test_requests_in_work(client: RuntimeClient, other: RuntimeClient, model: ScriptedModel) -> None:
+    reads = [call("read_file", {"path": each}, id=each) for each in "abc"]
+    await model.play(
+        reply(tool_calls(*reads), when=When(last_user_contains="read")),
+        reply(gate("open"), text("so be it"), when=When(last_role="tool")),
+        reply(text("fine"), repeat=True),
+    )
+    session, another, theirs = [await each.new_session(agent="universal") for each in (client, client, other)]
+    await client.ask(session.id, "read them")
+    # Larger than the limit, and let in: no other is there, and it could never come in otherwise.
+    results = input_pb2.ToolResults(results=[text_result(each, "x" * (900 << 10)) for each in "abc"])
+    going_on = client.send_input(session.id, tool_results=results)
+    await read_until(going_on, lambda events: kinds(events)[-1:] == ["turn_resumed"])
     async with refused() as refusal:
-        await client.tool_results(sessions[0].id, *large)
+        await client.ask(another.id, "y" * (17 << 10))
     assert (refusal().code, refusal().reason) == (EXHAUSTED, "TOO_MANY_BYTES")
     assert refusal().metadata == {"limit_bytes": str(2 << 20)}
-    async with refused() as refusal:
-        await client.tool_results(sessions[0].id, *large[:2])
-    assert refusal().reason == "TOOL_CALL_NOT_OPEN"
+    assert refusal().retry_seconds
+    assert ended(await client.ask(another.id, "a small one"))
+    assert ended(await other.ask(theirs.id, "y" * (17 << 10)))
+    await model.release("open")
+    await read_rest(going_on)
     # What was refused, or is over, holds nothing.
-    async with refused() as refusal:
-        await client.tool_results(sessions[1].id, *large[:2])
-    assert refusal().reason == "TOOL_CALL_NOT_OPEN"
+    assert ended(await client.ask(another.id, "y" * (17 << 10)))

@@ -111,6 +111,21 @@ async def test_large_requests_have_to_wait_for_each_other_and_small_ones_do_not(
     assert await held_bytes(rpc_of("ann", SEND_MESSAGE, large), fine) == "fine"
 
 
+async def test_a_request_larger_than_the_limit_is_let_in_alone() -> None:
+    larger, large = (SendMessageRequest(user_message=input_pb2.UserMessage(text="x" * n)) for n in (200_000, 20_000))
+    held_bytes = RequestBytes(100_000)
+    call, end = await _held(held_bytes, rpc_of("ann", SEND_MESSAGE, larger))
+    with pytest.raises(TooManyBytesError):
+        await held_bytes(rpc_of("ann", SEND_MESSAGE, large), fine)
+    end.set()
+    await call
+    call, end = await _held(held_bytes, rpc_of("ann", SEND_MESSAGE, large))
+    with pytest.raises(TooManyBytesError):
+        await held_bytes(rpc_of("ann", SEND_MESSAGE, larger), fine)
+    end.set()
+    await call
+
+
 async def test_a_large_request_is_held_until_its_handler_ends_whoever_has_left() -> None:
     large = SendMessageRequest(user_message=input_pb2.UserMessage(text="x" * 60_000))
     held_bytes, deadline, end = RequestBytes(100_000), Deadline(5), asyncio.Event()
