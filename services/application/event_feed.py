@@ -129,17 +129,16 @@ class EventFeed:
     def subscribe(self, session_key: int, after: int, head: KnownHead | None = None) -> Cursor:
         """A cursor whose first event is the one after that number; close it when done.
 
-        With a `head` the log is not read again for it, unless news has come meanwhile that nobody here knows any more.
+        With a `head` the log is not read again for it, unless news has come meanwhile that nobody here knows any more,
+        or that head is news here: then this reader finds it, and the others with it.
         """
         watched = self._watched.get(session_key)
         if watched is None:
             watched = self._watched[session_key] = _Watched()
             if head is not None and head.moment == self._unheard:
                 watched.head = head.last_sequence
-        elif head is not None and watched.head is not None and watched.head <= after < head.last_sequence:
-            self.hint(session_key, head.last_sequence)  # or this reader would wait for what is there
         watched.cursors += 1
-        return Cursor(self, self._log, session_key, watched, after)
+        return Cursor(self, self._log, session_key, watched, after, head.last_sequence if head is not None else 0)
 
     def drain(self) -> None:
         """Tells every reader that this process is about to stop."""
@@ -173,13 +172,16 @@ class EventFeed:
 
 
 class Cursor:
-    """One reader's place in one session's log. Not for use by two tasks."""
+    """One reader's place in one session's log, which goes at least up to `known`. Not for use by two tasks."""
 
-    def __init__(self, feed: EventFeed, log: EventLog, session_key: int, watched: _Watched, position: int) -> None:
+    def __init__(
+        self, feed: EventFeed, log: EventLog, session_key: int, watched: _Watched, position: int, known: int
+    ) -> None:
         self._feed = feed
         self._log = log
         self._session_key = session_key
         self._watched = watched
+        self._known = known
         self._open = True
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[bool] | None = None
@@ -225,7 +227,8 @@ class Cursor:
         return LogPage(batch, batch[-1].sequence, events[-1].sequence, 0)
 
     def _is_behind(self) -> bool:
-        return self._watched.head is None or self._watched.head > self.position
+        head = self._watched.head
+        return head is None or head > self.position or self._known > self.position
 
     async def _paged(self) -> LogPage | None:
         if not self._is_behind():

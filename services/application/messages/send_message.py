@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.application.event_feed import EventFeed
+from services.application.event_feed import EventFeed, KnownHead
 from services.application.event_stream import EventStream, StreamSettings
 from services.application.idempotency import fields_of, key_for
 from services.application.messages.input_end import InputEnd
@@ -82,6 +82,7 @@ class SendMessage:
     async def _reattach(
         self, principal: Principal, session_id: str, key: IdempotencyKey | None, after: int, detach: bool
     ) -> EventStream:
+        moment = self._feed.moment()
         location = await self._reads.locate(principal.owner_id, session_id)
         outcome = await self._store.recall(key) if key else None
         if outcome is None:
@@ -91,9 +92,12 @@ class SendMessage:
                 "after_sequence is beyond the end of the log", metadata={"last_sequence": str(location.last_sequence)}
             )
         session_key, accepted = recalled(outcome)
-        return await self._stream_again(session_key, accepted, max(after, accepted.sequence - 1), detach)
+        head = KnownHead(location.last_sequence, moment)
+        return await self._stream_again(session_key, accepted, max(after, accepted.sequence - 1), detach, head)
 
-    async def _stream_again(self, session_key: int, accepted: AcceptedInput, after: int, detach: bool) -> EventStream:
+    async def _stream_again(
+        self, session_key: int, accepted: AcceptedInput, after: int, detach: bool, head: KnownHead | None = None
+    ) -> EventStream:
         """The stream of an input accepted earlier: it may have ended meanwhile, even before `after`."""
         progress = await self._reads.input_progress(session_key, accepted.input_id)
         end = InputEnd(
@@ -102,9 +106,13 @@ class SendMessage:
             taken=progress.state is not InputState.PENDING,
             detach=detach,
         )
-        return self._stream(session_key, end, after, through=accepted.sequence if detach else progress.ends_at)
+        return self._stream(
+            session_key, end, after, through=accepted.sequence if detach else progress.ends_at, head=head
+        )
 
-    def _stream(self, session_key: int, end: InputEnd, after: int, *, through: int | None) -> EventStream:
+    def _stream(
+        self, session_key: int, end: InputEnd, after: int, *, through: int | None, head: KnownHead | None = None
+    ) -> EventStream:
         return EventStream(
             self._feed,
             session_key,
@@ -113,4 +121,5 @@ class SendMessage:
             settings=self._settings,
             ends_with=end,
             through=through,
+            head=head,
         )
