@@ -29,7 +29,7 @@ class _ArgumentOperatorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Argu
     ARGUMENT_OPERATOR_UNSPECIFIED: _ArgumentOperator.ValueType  # 0
     """Refused."""
     ARGUMENT_OPERATOR_EQ: _ArgumentOperator.ValueType  # 1
-    """The same JSON value; numbers compare by value."""
+    """The same JSON value; numbers compare by value, paths of built-in tools by what they name (`./a//b` is `a/b`)."""
     ARGUMENT_OPERATOR_GT: _ArgumentOperator.ValueType  # 2
     """A greater number."""
     ARGUMENT_OPERATOR_LT: _ArgumentOperator.ValueType  # 3
@@ -45,7 +45,7 @@ class ArgumentOperator(_ArgumentOperator, metaclass=_ArgumentOperatorEnumTypeWra
 ARGUMENT_OPERATOR_UNSPECIFIED: ArgumentOperator.ValueType  # 0
 """Refused."""
 ARGUMENT_OPERATOR_EQ: ArgumentOperator.ValueType  # 1
-"""The same JSON value; numbers compare by value."""
+"""The same JSON value; numbers compare by value, paths of built-in tools by what they name (`./a//b` is `a/b`)."""
 ARGUMENT_OPERATOR_GT: ArgumentOperator.ValueType  # 2
 """A greater number."""
 ARGUMENT_OPERATOR_LT: ArgumentOperator.ValueType  # 3
@@ -234,7 +234,7 @@ class ArgumentCondition(_message.Message):
     """How to compare."""
     value_json: _builtins.str
     """What to compare with, as JSON: any value for EQ, a number for GT and LT, a string for CONTAINS and MATCHES. At most
-    4 KiB.
+    4 KiB. Refused where it could never match the path of a built-in tool, such as `/a`, `../a`, or CONTAINS `./a`.
     """
     def __init__(
         self,

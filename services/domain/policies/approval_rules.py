@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TypeGuard
 
 from services.domain.policies.arguments import canonical_json
-from services.domain.policies.file_rules import normalised_path, path_arguments
+from services.domain.policies.file_rules import is_path_argument, normalised_path, path_arguments
 
 
 class ApprovalEffect(StrEnum):
@@ -72,14 +72,15 @@ _DEFAULTS = {
     ),
 }
 _STRONGEST_FIRST = (ApprovalEffect.DENY, ApprovalEffect.ASK, ApprovalEffect.ALLOW)
-_SEMANTICS = "1"  # raised when the same rules come to mean something else
+_SEMANTICS = "2"  # raised when the same rules come to mean something else
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A test of one argument: a name, or names with dots that lead into objects; `value` is any JSON value.
 
-    EQ compares JSON values (numbers by value, `true` is no number), GT and LT numbers, CONTAINS looks for text in
+    EQ compares JSON values (numbers by value, `true` is no number; paths of built-in tools by what they mean, however
+    they are spelt), GT and LT numbers, CONTAINS looks for text in
     text or for an element in a list, MATCHES has the whole text match a pattern. A missing argument, or one of
     another type, makes it false.
     """
@@ -137,8 +138,8 @@ def decide(
 
     DENY beats ASK beats ALLOW, whatever the scope; priority, then age, only picks which of the winning rules is named.
     A tool that is neither built in nor declared by the client (`client_tools`) is denied and no rule can change that.
-    Paths of built-in tools are compared in their normal form (`a/b`, not `./a//b`). A decision may be remembered unless
-    the tool always asks, or a rule does: what was remembered could never outweigh it.
+    Paths of built-in tools are compared in their normal form (`a/b`, not `./a//b`), EQ with that of what it names. A
+    decision may be remembered unless the tool always asks, or a rule does: what was remembered could never outweigh it.
     """
     if tool not in _DEFAULTS and tool not in client_tools:
         return ApprovalRuling(ApprovalEffect.DENY, None, remember_allowed=False)
@@ -178,8 +179,16 @@ def _fits(rule: ApprovalRule, tool: str, arguments: Mapping[str, object], matche
     # What could not be found out opens no door: it fulfils a rule that denies or asks, and none that allows.
     unknown = rule.effect is not ApprovalEffect.ALLOW
     return is_for_tool(rule, tool) and all(
-        _holds(condition, arguments, matches, unknown=unknown) for condition in rule.conditions
+        _holds(_as_compared(condition, tool), arguments, matches, unknown=unknown) for condition in rule.conditions
     )
+
+
+def _as_compared(condition: Condition, tool: str) -> Condition:
+    """The condition with the path it names, if that is what it does, in the form of those it is compared with."""
+    path = condition.value
+    if condition.op is not ConditionOperator.EQ or not is_path_argument(tool, condition.argument):
+        return condition
+    return replace(condition, value=normalised_path(path)) if isinstance(path, str) and path else condition
 
 
 def _description(rule: ApprovalRule) -> str:

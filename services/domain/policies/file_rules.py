@@ -77,6 +77,11 @@ def path_arguments(tool_name: str, arguments: Mapping[str, object]) -> list[tupl
     return found
 
 
+def is_path_argument(tool_name: str, argument: str) -> bool:
+    """Whether this argument of a built-in tool is a path; of other tools nobody knows."""
+    return any(argument == name for name, _, _ in _PATH_ARGUMENTS.get(tool_name, ()))
+
+
 def normalised_path(path: str) -> str:
     """The one spelling of a path: no `.`, no `//`, no `name/..`; `.` is the workspace itself."""
     return posixpath.normpath(path)
@@ -105,6 +110,12 @@ def refusal_of_path(path: str) -> str | None:
     if normalised_path(path).split("/")[0] == "..":
         return "the path leaves the workspace"
     return None
+
+
+def can_be_in_path(part: str) -> bool:
+    """Whether some path in its normal form that tools may be given has this text in it."""
+    path = f"x{part}x"  # of all that has it, what is refused least
+    return refusal_of_path(path) is None and part in normalised_path(path)
 
 
 def refusal_of_write(path: str, rules: FileRules) -> str | None:

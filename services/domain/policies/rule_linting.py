@@ -18,6 +18,7 @@ from services.domain.policies.approval_rules import (
     is_number,
 )
 from services.domain.policies.arguments import canonical_json
+from services.domain.policies.file_rules import can_be_in_path, is_path_argument, refusal_of_path
 
 MAX_CONDITIONS = 16
 MAX_VALUE_BYTES = 4 * 1024
@@ -56,7 +57,7 @@ def lint_rule(rule: ApprovalRule, *, may_match_every_tool: bool = False) -> list
     if len(rule.conditions) > MAX_CONDITIONS:
         flaws.append(RuleFlaw("conditions", f"must be at most {MAX_CONDITIONS}"))
     for position, condition in enumerate(rule.conditions[:MAX_CONDITIONS]):
-        flaw = _flaw_of_condition(condition)
+        flaw = _flaw_of_condition(condition) or _flaw_of_path(rule.tool, condition)
         if flaw is not None:
             flaws.append(RuleFlaw(f"conditions[{position}].{flaw.field}", flaw.problem))
     return flaws
@@ -83,6 +84,18 @@ def _flaw_of_condition(condition: Condition) -> RuleFlaw | None:
         return RuleFlaw("operator", f"must be one of {', '.join(ConditionOperator)}")
     wrong = _problem_of_value(condition.op, condition.value)
     return RuleFlaw("value", wrong) if wrong is not None else None
+
+
+def _flaw_of_path(tool: str, condition: Condition) -> RuleFlaw | None:
+    """What keeps a condition on a path of a built-in tool from ever holding."""
+    text = condition.value
+    if not isinstance(text, str) or not is_path_argument(tool, condition.argument):
+        return None
+    if condition.op is ConditionOperator.EQ and (refusal := refusal_of_path(text)) is not None:
+        return RuleFlaw("value", f"must be a path that a call may have: {refusal}")
+    if condition.op is ConditionOperator.CONTAINS and not can_be_in_path(text):
+        return RuleFlaw("value", "is part of no path that a call may have; paths are compared as a/b, not as ./a//b")
+    return None
 
 
 def _problem_of_value(op: ConditionOperator, value: object) -> str | None:

@@ -12,6 +12,7 @@ from server.startup_error import StartupError
 
 GOOD_KEY = "5f0c7f0e9b7d4c3a8e61d2b4a7c9f013"
 SENTINEL = "sentinel-secret-7c1d9e"
+OUTSIDE = {"argument": "path", "op": "EQ", "value": f"/{SENTINEL}"}
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +62,7 @@ def test_variables_are_read_and_flags_win(monkeypatch: pytest.MonkeyPatch) -> No
         ("GRACE", "nan"),
         ("LOG_LEVEL", "LOUD"),
         ("SIZES__PAGE", "0"),
+        ("APPROVAL_RULES", json.dumps([{"id": "a", "tool": "read_file", "effect": "DENY", "conditions": [OUTSIDE]}])),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_the_variable_and_not_the_value(

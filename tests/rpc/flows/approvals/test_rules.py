@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import grpc
@@ -81,6 +82,20 @@ async def test_the_strictest_rule_decides_whatever_its_scope_or_priority(
     assert "keep out" in (await results_read(model))["c1"]
 
 
+@pytest.mark.parametrize("tool", ["write_file", "write_*"])
+@pytest.mark.parametrize("path", ["a/../secret.py", "./secret.py", ".//secret.py", "secret.py/"])
+async def test_a_rule_means_the_path_however_it_is_spelt(
+    client: RuntimeClient, model: ScriptedModel, tool: str, path: str
+) -> None:
+    session = await client.new_session(agent="coder")
+    rule = await client.create_rule(tool, DENY, ("path", EQ, path), session_id=session.id)
+    assert rule.conditions[0].value_json == json.dumps(path)
+    events = await judged(client, model, session.id, write("secret.py", "c1"), write("b/./../secret.py", "c2"))
+    assert events[-1].turn_completed.result_text == "done"
+    assert "a rule forbids it" in (await results_read(model))["c1"]
+    assert "a rule forbids it" in (await results_read(model))["c2"]
+
+
 async def test_a_rule_of_one_session_is_none_of_another(client: RuntimeClient, model: ScriptedModel) -> None:
     one, other = await client.new_session(agent="coder"), await client.new_session(agent="coder")
     await client.create_rule("read_file", DENY, session_id=one.id)
@@ -131,6 +146,9 @@ async def test_what_always_asks_is_not_allowed_by_rpc(client: RuntimeClient) -> 
         ({"conditions": [("a", MATCHES, "(")]}, "conditions[0].value_json"),
         ({"conditions": [("a", EQ, 1), ("a", MATCHES, "(?=x)")]}, "conditions[1].value_json"),
         ({"conditions": [("a", EQ, "x" * 4095)]}, "conditions[0].value_json"),
+        ({"conditions": [("path", EQ, "/home/me/a.py")]}, "conditions[0].value_json"),
+        ({"conditions": [("a", EQ, 1), ("path", EQ, "a/../../b.py")]}, "conditions[1].value_json"),
+        ({"conditions": [("path", CONTAINS, "./secret")], "tool": "read_file"}, "conditions[0].value_json"),
         ({"conditions": [("a", EQ, float("nan"))]}, "conditions[0].value_json"),
     ],
 )

@@ -167,6 +167,22 @@ def test_another_spelling_of_a_path_does_not_get_around_a_rule(path: str) -> Non
     assert decision("read_file", rule("read_file", DENY, Condition("path", EQ, ".env")), path=path).effect is DENY
 
 
+@pytest.mark.parametrize("spelt", [".env", "./.env", "a/../.env", ".//.env", ".env/", "x/.././.env"])
+@pytest.mark.parametrize("tool", ["read_file", "read*", "*"])
+def test_another_spelling_in_a_rule_means_the_same_path(spelt: str, tool: str) -> None:
+    rules = rule(tool, DENY, Condition("path", EQ, spelt))
+    assert decision("read_file", rules, path=".env").effect is DENY
+    assert decision("read_file", rules, path="b/../.env").effect is DENY
+    assert decision("read_file", rules, path="env").effect is ALLOW
+
+
+def test_only_paths_of_built_in_tools_have_other_spellings() -> None:
+    assert decision("write_file", rule("*", DENY, Condition("content", EQ, "./a")), path="b", content="a").effect is ASK
+    assert decision("write_file", rule("*", DENY, Condition("path", EQ, "")), path=".").effect is ASK
+    assert decision("deploy", rule("*", DENY, Condition("path", EQ, "./a")), path="a").effect is ASK
+    assert decision("deploy", rule("*", DENY, Condition("path", EQ, "./a")), path="./a").effect is DENY
+
+
 def test_another_spelling_of_a_path_does_not_earn_a_permission() -> None:
     docs = rule("write_file", ALLOW, Condition("path", CONTAINS, "docs/"))
     assert decision("write_file", docs, path="docs/x.md").effect is ALLOW

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from services.domain.policies.file_rules import (
     FileRules,
     WriteAccess,
+    can_be_in_path,
     normalised_path,
     path_arguments,
     refusal_of_path,
@@ -157,3 +158,20 @@ def test_the_paths_of_a_call(tool: str, arguments: dict[str, object], expected: 
 def test_a_path_that_is_missing_or_no_text_is_refused_like_an_empty_one(value: object) -> None:
     [(_, path, _)] = path_arguments("write_file", {"path": value})
     assert refusal_of_write(path, CODER) == "the path is empty"
+
+
+_NAMES = st.lists(st.sampled_from([*"ab~% .é", "\u0301", "2e", ".."]), min_size=1, max_size=6).map("".join)
+
+
+@given(
+    path=st.lists(_NAMES, min_size=1, max_size=5).map("/".join), cut=st.tuples(st.integers(0, 30), st.integers(1, 30))
+)
+def test_whatever_is_in_some_path_is_said_to_be(path: str, cut: tuple[int, int]) -> None:
+    if refusal_of_path(path) is None:
+        part = normalised_path(path)[cut[0] :][: cut[1]]
+        assert can_be_in_path(part)
+
+
+@pytest.mark.parametrize("part", ["//", "/./", "./a", "a/../b", "../", "\\", ":", "%2e", "\n", "\u200b", "a /b"])
+def test_what_is_in_no_path_is_known(part: str) -> None:
+    assert not can_be_in_path(part)

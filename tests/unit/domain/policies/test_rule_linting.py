@@ -21,6 +21,10 @@ EQ, GT, LT, CONTAINS, MATCHES = ConditionOperator
 CONFIG, RPC, REMEMBERED = RuleOrigin
 
 
+# None is in a path in its normal form.
+NO_PARTS = ("//", "a/./b", "./a", "../", "a/../b", "\\", "C:", "%2F", "a\nb")
+
+
 def rule(
     tool: str,
     effect: ApprovalEffect,
@@ -68,6 +72,10 @@ def rule(
         (rule("a", ASK, Condition("a", EQ, float("inf"))), "must be a JSON value"),
         (rule("a", ASK, Condition("a", EQ, {1})), "must be a JSON value"),
         (rule("a", ASK, Condition("a", EQ, [float("nan")])), "must be a JSON value"),
+        *((rule("write_file", DENY, Condition("path", EQ, path)), "the path ") for path in ("/a", "../a", "", "a\\b")),
+        (rule("read_file", ALLOW, Condition("path", EQ, "a./b")), "ends in a dot"),
+        (rule("move_file", DENY, Condition("destination", EQ, "C:/a")), "a colon"),
+        *((rule("write_file", DENY, Condition("path", CONTAINS, part)), "is part of no path") for part in NO_PARTS),
     ],
 )
 def test_a_rule_that_cannot_mean_what_it_says_is_reported(broken: ApprovalRule, says: str) -> None:
@@ -87,10 +95,20 @@ def test_a_rule_that_cannot_mean_what_it_says_is_reported(broken: ApprovalRule, 
         rule("execute_command", ALLOW, origin=CONFIG),
         rule("execute_command", DENY),
         rule("a", ASK, Condition("a", EQ, {"b": [None, 1.5]})),
+        *(rule("write_file", DENY, Condition("path", EQ, path)) for path in ("a", "./a//b/", "a/../b", ".", ".env")),
+        *(
+            rule("write_file", DENY, Condition("path", CONTAINS, part))
+            for part in ("/", ".", "..", "a/.", "/b c", "~", " ")
+        ),
+        # The tool of a client may take any path, and a command names none in its text.
+        rule("show", DENY, Condition("path", EQ, "/etc/passwd")),
+        rule("*", DENY, Condition("path", CONTAINS, "//"), origin=CONFIG),
+        rule("execute_command", DENY, Condition("command", CONTAINS, "../")),
+        rule("write_file", DENY, Condition("content", EQ, "../a")),
     ],
 )
 def test_a_good_rule_has_no_problems(good: ApprovalRule) -> None:
-    assert lint_rule(good) == []
+    assert lint_rule(good, may_match_every_tool=good.origin is CONFIG) == []
 
 
 def test_each_flaw_names_its_field() -> None:
