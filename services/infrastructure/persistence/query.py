@@ -31,9 +31,10 @@ _row_type: Callable[[Sequence[str]], Any] = partial(namedtuple, "Row", rename=Tr
 def is_one_of(column: ColumnElement[str], *constants: str) -> ColumnElement[bool]:
     """Whether the column has one of these values, which are written into the statement.
 
-    A parameter would hide from PostgreSQL that a partial index serves.
+    A parameter would hide from PostgreSQL that a partial index serves, and a list of one from SQLite.
     """
-    return column.in_(literal_column(f"'{constant}'", Text) for constant in constants)
+    values = [literal_column(f"'{constant}'", Text) for constant in constants]
+    return column == values[0] if len(values) == 1 else column.in_(values)
 
 
 def with_commas(column: ColumnElement[str]) -> ColumnElement[str]:

@@ -34,7 +34,7 @@ class SqlWaits:
 _OVERDUE = (
     select(sessions.c.owner_id, sessions.c.session_id)
     .join(turns, turns.c.session_key == sessions.c.session_key)
-    .where(turns.c.state == TurnState.PAUSED, turns.c.expires_at <= database_seconds())
+    .where(is_one_of(turns.c.state, TurnState.PAUSED), turns.c.expires_at <= database_seconds())
     .order_by(turns.c.expires_at)
 )
 _WITH_A_MESSAGE = select(inputs.c.session_key).where(is_one_of(inputs.c.state, InputState.PENDING))
@@ -55,9 +55,7 @@ def _placed(most_running: int | None, limit: int) -> Select[Any]:
             running.scalar_subquery().label("running"),
         )
         .where(
-            sessions.c.session_key.in_(
-                select(inputs.c.session_key).where(is_one_of(inputs.c.state, InputState.PENDING))
-            ),
+            sessions.c.session_key.in_(_WITH_A_MESSAGE),
             ~select(turns.c.turn_id).where(turns.c.session_key == sessions.c.session_key, IS_ACTIVE).exists(),
         )
         .subquery()
