@@ -40,7 +40,7 @@ def as_before(recorded: SessionChange, key: int, seen: list[SessionAggregate]) -
         change.tool_calls, change.approvals = recorded.tool_calls, recorded.approvals
         change.switches, change.client_tools = recorded.switches, recorded.client_tools
         change.removal, change.ended_turn = recorded.removal, recorded.ended_turn
-        change.usage, change.summary = recorded.usage, recorded.summary
+        change.usage, change.summary, change.rules = recorded.usage, recorded.summary, recorded.rules
 
     return decide
 

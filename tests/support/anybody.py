@@ -110,10 +110,10 @@ EDITS = (
 
 class Anybody:
     """A session, and everybody who may do something in it at any moment. What may happen is a method of `MAY_HAPPEN`;
-    it does nothing where it cannot happen.
+    it does nothing where it cannot happen. In a `crowd` other sessions of the owner take the places to run.
     """
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, *, crowd: bool = False) -> None:
         self.random = random
         self.talk = Conversation(
             agent=random.choice(["coder", *AGENTS]),
@@ -122,6 +122,7 @@ class Anybody:
             rules=(NO_REMOVING, LET_LIST),
         )
         self.memory = self.talk.memory
+        self.memory.most_running = 2 if crowd else None
         self.sent: dict[str, ToolResult] = {}
 
     def live(self) -> None:
@@ -294,10 +295,21 @@ class Anybody:
 
     def time_passes(self) -> None:
         seconds = self.random.choice([1, 1, 1, 10, 30, 45, 70, 1000])
-        was_due = self.waits and self.is_due(seconds)
+        was_due = self.finds_a_place or (self.waits and self.is_due(seconds))
         change = self.talk.wait(seconds)
         assert bool(change.events) == was_due
         assert not self.talk.wait(0).events, "a wait ends once"
+
+    @property
+    def finds_a_place(self) -> bool:
+        """Whether a message that waits for nothing but a place can have one."""
+        loaded, most = self.memory.load(), self.memory.most_running
+        waits_for_it = loaded.turn is None and bool(loaded.pending_inputs)
+        return waits_for_it and (most is None or loaded.running_turns < most)
+
+    def others_come_and_go(self) -> None:
+        if self.memory.most_running is not None:
+            self.memory.running_elsewhere = self.random.choice([0, 1, 2, 3])
 
     def is_due(self, seconds: float) -> bool:
         end = self.talk.paused.expire_time
@@ -311,9 +323,8 @@ class Anybody:
         self.may(lambda: self.talk.switch(self.random.choice(AGENTS)))
 
     def the_history_is_cleared(self) -> None:
-        if self.memory.turn is None:
+        if self.memory.turn is None and self.may(lambda: self.memory.change(clear)):
             self.sent.clear()
-            self.memory.change(clear)
 
 
 MAY_HAPPEN: dict[Callable[[Anybody], None], int] = {
@@ -338,6 +349,7 @@ MAY_HAPPEN: dict[Callable[[Anybody], None], int] = {
     Anybody.the_turn_is_cancelled: 1,
     Anybody.something_of_ours_breaks: 1,
     Anybody.time_passes: 4,
+    Anybody.others_come_and_go: 4,
     Anybody.the_process_dies: 2,
     Anybody.the_user_switches: 2,
     Anybody.the_history_is_cleared: 1,

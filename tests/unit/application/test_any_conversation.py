@@ -34,7 +34,7 @@ from services.domain.session_events import (
 )
 from services.domain.tool import ASK_FOLLOWUP_QUESTION, ATTEMPT_COMPLETION, SWITCH_MODE
 from services.domain.tool_call import ToolCall, ToolCallState, ToolResultSource
-from services.domain.turn import TurnStartCause
+from services.domain.turn import TurnStartCause, TurnState
 from tests.support.anybody import Anybody
 from tests.support.conversation import Conversation
 
@@ -205,7 +205,8 @@ def what_waits_is_taken_in_its_turn_or_taken_back(talk: Conversation) -> None:
                 if said_by in waiting:
                     assert waiting.pop(0) == said_by, "taken before its turn"
     assert waiting == [each.id for each in in_turn(talk.memory.load().pending_inputs)]
-    assert not waiting or talk.memory.turn is not None, "it waits for the end of a turn"
+    crowd = talk.memory.most_running is not None
+    assert not waiting or crowd or talk.memory.turn is not None, "it waits for the end of a turn, or for a place"
     for counted in (spoken, withdrawn):
         assert not counted or max(counted.values()) == 1
     assert not spoken.keys() & withdrawn.keys()
@@ -240,7 +241,18 @@ def nobody_goes_beyond_what_the_caller_allows(talk: Conversation) -> None:
         assert limits.agent_switches is None or turn.agent_switches <= limits.agent_switches
 
 
+def no_message_begins_one_turn_too_many(talk: Conversation) -> None:
+    change, _ = talk.memory.changes[-1]
+    before, most = change.loaded, talk.memory.most_running
+    began = [event for event in change.events if isinstance(event.payload, TurnStarted)]
+    if began and most is not None:
+        ran = before.turn is not None and before.turn.state is TurnState.RUNNING
+        assert talk.memory.running_elsewhere < most
+        assert before.running_turns - ran < most
+
+
 PROMISES = (
+    no_message_begins_one_turn_too_many,
     what_waits_is_taken_in_its_turn_or_taken_back,
     a_resumed_turn_takes_up_the_one_that_failed,
     nobody_goes_beyond_what_the_caller_allows,
@@ -258,7 +270,7 @@ PROMISES = (
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_whatever_happens_every_promise_is_kept(seed: int) -> None:
-    anybody = Anybody(Random(seed))
+    anybody = Anybody(Random(seed), crowd=seed % 2 == 1)
     for _ in range(STEPS):
         anybody.live()
         for promise in PROMISES:
