@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import asyncpg
 import pytest
@@ -219,6 +220,23 @@ async def test_connections_that_all_died_at_rest_are_not_noticed(
     finally:
         await admin.close()
     assert await postgresql_database.read(busy) not in before
+
+
+async def test_connections_whose_end_was_announced_at_rest_are_not_noticed(migrated_url: str) -> None:
+    def busy(connection: Connection) -> int:
+        return int(fetch(connection, "SELECT pg_backend_pid() FROM pg_sleep(0.1)", ())[0][0])
+
+    async with swallowing_replies(migrated_url) as proxy:
+        database = PostgresDatabase(proxy.url, pool_size=4)
+        try:
+            for again in (database.read, partial(database.write, repeatable=False)):
+                before = await asyncio.gather(*(database.read(busy) for _ in range(4)))
+                assert len(set(before)) == 4
+                proxy.announce_end()
+                await asyncio.sleep(0.1)  # the driver has heard it
+                assert await again(busy) not in before
+        finally:
+            await database.close()
 
 
 class TestALostReply:

@@ -10,13 +10,15 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 class ReplySwallower:
     """Passes bytes both ways. After `lose_reply_to(mark)`, the next message with the mark in it is passed on, and the
-    connection is cut instead of passing the reply.
+    connection is cut instead of passing the reply. `announce_end` says on every open connection what a server says that
+    shuts down, and leaves them open.
     """
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
         self._mark: bytes | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
         self.port = 0
         self.lost = 0
 
@@ -30,6 +32,11 @@ class ReplySwallower:
     def lose_reply_to(self, mark: bytes) -> None:
         self._mark = mark
 
+    def announce_end(self) -> None:
+        fields = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+        for client in self._clients:
+            client.write(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
+
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await self._connect()
         swallow = asyncio.Event()
@@ -38,7 +45,9 @@ class ReplySwallower:
             asyncio.create_task(self._to_client(server_reader, writer, swallow)),
         }
         self._tasks |= pumps
+        self._clients.add(writer)
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        self._clients.discard(writer)
         for end in (writer, server_writer):
             end.close()
         for pump in pumps:

@@ -23,6 +23,7 @@ from services.infrastructure.persistence.database import T, Unit, UnknownOutcome
 _BEGIN = "BEGIN"
 _RESERVED_CONNECTIONS = 2
 _MAX_RUNS = 5
+_MOST_ENDING = 100  # connections of one pool that end together
 _RETRY_DELAY = 0.02
 _RETRY_WINDOW = 2.0  # seconds; a caller waits no longer than one slow run beyond it
 _SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
@@ -78,10 +79,10 @@ class PostgresDatabase:
     async def _read(self, engine: AsyncEngine, unit: Unit[T], begin: str | None) -> T:
         async def run() -> T:
             try:
-                return await greenlet_spawn(_run, engine, unit, begin)
+                return await _run_on_living(engine, unit, begin)
             except Exception as error:
                 if _is_lost(error):  # a pooled connection that died while idle; reading again is harmless
-                    return await greenlet_spawn(_run, engine, unit, begin)
+                    return await _run_on_living(engine, unit, begin)
                 raise
 
         try:
@@ -95,7 +96,7 @@ class PostgresDatabase:
         while True:
             last = run == _MAX_RUNS or asyncio.get_running_loop().time() > give_up
             try:
-                return await greenlet_spawn(_run, self._engine, unit, _BEGIN)
+                return await _run_on_living(self._engine, unit, _BEGIN)
             except UnknownOutcomeError as error:
                 if last or not repeatable:
                     raise DatabaseUnavailableError("the database connection was lost", retry_after=1.0) from error
@@ -106,12 +107,27 @@ class PostgresDatabase:
             run += 1
 
 
+async def _run_on_living(engine: AsyncEngine, unit: Unit[T], begin: str | None) -> T:
+    """`_run`, on a connection that is not about to end: each such one is thrown away, and they do so together."""
+    for _ in range(_MOST_ENDING):
+        try:
+            return await greenlet_spawn(_run, engine, unit, begin)
+        except Exception as error:
+            if not _is_ending(error):
+                raise
+    return await greenlet_spawn(_run, engine, unit, begin)
+
+
 def _run(engine: AsyncEngine, unit: Unit[T], begin: str | None) -> T:
     """One unit on one connection, within a greenlet; without `begin` each of its statements stands alone."""
     with engine.sync_engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
         try:
             return unit(connection) if begin is None else _transaction(driver, begin, lambda: unit(connection))
+        except Exception as error:
+            if _is_ending(error):
+                driver.terminate()
+            raise
         finally:
             if driver.is_closed() or driver.is_in_transaction():
                 connection.invalidate()  # nobody must get it again
@@ -223,6 +239,12 @@ def _is_lost(error: BaseException) -> bool:
         return True
     if isinstance(error, TimeoutError):
         return False
-    if isinstance(error, InterfaceError | OSError | asyncpg.InterfaceError | UnknownOutcomeError):
+    if isinstance(error, InterfaceError | OSError | asyncpg.InterfaceError | UnknownOutcomeError) or _is_ending(error):
         return True
     return _sqlstate(error).startswith(("08", "57P"))
+
+
+def _is_ending(error: BaseException) -> bool:
+    """Whether the server had said that it ends the connection, at rest; the driver takes nothing for it any more."""
+    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig is not None else error
+    return type(cause) is asyncpg.InternalClientError
