@@ -24,7 +24,8 @@ from server.startup_error import StartupError
 from server.stop_signals import StopSignals
 from services.infrastructure.circuits import ProcessCircuits
 from tests.rpc.edge.edge_server import SERVICE, Edge, next_value, service
-from tests.rpc.edge.raw_http2 import (
+from tests.rpc.edge.rpc_errors import refusal_of
+from tests.support.raw_http2 import (
     DATA,
     END_HEADERS,
     END_STREAM,
@@ -37,7 +38,6 @@ from tests.rpc.edge.raw_http2 import (
     header_block,
     keep_manners,
 )
-from tests.rpc.edge.rpc_errors import refusal_of
 
 
 def health_stub(edge: Edge) -> Any:
