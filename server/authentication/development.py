@@ -8,6 +8,7 @@ from server.authentication.bearer import CallMetadata, claimed_owner
 from services.application.ports import Principal, Role
 
 DEV_NAME = "dev"
+_ALL_ROLES = frozenset(Role)
 
 
 class DevelopmentAuthenticator:
@@ -15,4 +16,4 @@ class DevelopmentAuthenticator:
 
     async def authenticate(self, metadata: CallMetadata, certificate_names: Sequence[str] = ()) -> Principal:
         """`dev`, or `dev` for the owner in `x-owner-id`. Raises InvalidArgumentError when that is no owner id."""
-        return Principal(DEV_NAME, claimed_owner(metadata) or DEV_NAME, frozenset(Role))
+        return Principal(DEV_NAME, claimed_owner(metadata) or DEV_NAME, _ALL_ROLES)

@@ -35,6 +35,7 @@ async def map_errors(rpc: Rpc, proceed: Proceed) -> Any:
         await _abort_as_internal(rpc)
     except RuntimeServiceError as error:
         rpc.reason = error.reason
+        error.__traceback__ = None  # its frames hold the call, and the call its handler's task, which holds the error
         await _abort(rpc, status_of(error))
     except Exception:
         await _abort_as_internal(rpc)

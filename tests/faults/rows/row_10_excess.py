@@ -13,7 +13,7 @@ from tests.faults.harness.verdict import Measure, percentile
 from tests.support.health import HealthClient
 
 _SESSIONS = 600
-_CONNECTIONS = 20
+_CONNECTIONS = 4  # of gateways
 _AT_ONCE = (2, 4, 8)  # the most is done by few: more wait for one another
 _TIMES = 4
 _WARM_UP = 3.0
