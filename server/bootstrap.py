@@ -36,6 +36,8 @@ from services.infrastructure.persistence.signing_keys import signing_key
 from services.infrastructure.rates import KnownRefusals, LocalShare, LocalWindows, RedisWindows, SharedRates
 
 _LOOK_SECONDS = 0.1
+# Calls that come all at once queue until they are taken in, which means nothing; then they do no more.
+_BURST = 4
 
 
 async def run(
@@ -90,7 +92,7 @@ async def _start(
             circuits=circuits,
             concurrency=settings.concurrency,
             overload=OverloadGate(
-                overload.lateness, settings.overload_lag, AcceptQueue(SEND_MESSAGE, settings.overload_lag)
+                overload.lateness, settings.overload_lag, AcceptQueue(SEND_MESSAGE, _BURST * settings.overload_lag)
             ),
             limits=principal_limits(settings.limits, _rates(settings, database, supervisor)),
         ),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 _MANY = "100000000"
 
+NEVER_BUSY = {"OVERLOAD_LAG": "60"}
+"""A server that takes new turns on however slow a machine, and however many come at once."""
+
 UNLIMITED = {
     f"LIMITS__{name}": _MANY
     for name in (
@@ -16,5 +19,5 @@ UNLIMITED = {
         "RUNNING_TURNS",
         "SESSIONS",
     )
-} | {"OVERLOAD_LAG": "60"}
+} | NEVER_BUSY
 """One caller may do anything, as often and as much as it likes, on however slow a machine; all calls are counted."""

@@ -22,6 +22,7 @@ from tests.support.health import SERVING, HealthClient
 from tests.support.postgres import PostgresServer
 from tests.support.runtime_client import RuntimeClient, connected, read_rest, refusal_of, refused, text_result
 from tests.support.tcp_relay import relay_to
+from tests.support.unlimited import NEVER_BUSY
 
 LIMIT = 60
 _PATIENCE = 20.0
@@ -76,7 +77,7 @@ def _left(metadata: Any) -> tuple[int, int]:
 @pytest.fixture(scope="module")
 async def alone(tmp_path_factory: pytest.TempPathFactory, shared_model: ScriptedModel) -> AsyncIterator[RuntimeProcess]:
     url = f"sqlite:///{tmp_path_factory.mktemp('limits') / 'runtime.db'}"
-    async with RuntimeProcess(url, shared_model.url) as process:
+    async with RuntimeProcess(url, shared_model.url, NEVER_BUSY) as process:
         yield process
 
 
@@ -84,7 +85,7 @@ async def alone(tmp_path_factory: pytest.TempPathFactory, shared_model: Scripted
 async def two(postgres: PostgresServer, model: ScriptedModel, **settings: str) -> AsyncIterator[Replicas]:
     async with AsyncExitStack() as stack:
         url = postgres.url_of(await stack.enter_async_context(postgres.database()))
-        running = [RuntimeProcess(url, model.url, settings) for _ in range(2)]
+        running = [RuntimeProcess(url, model.url, NEVER_BUSY | settings) for _ in range(2)]
         await asyncio.gather(*(stack.enter_async_context(process) for process in running))
         yield Replicas(running)
 
