@@ -141,7 +141,10 @@ class Settings(BaseSettings):
     )
     overload_lag: PositiveSeconds = Field(
         0.25,
-        description="While the event loop or a queue that new turns pass is later than this, they are refused.",
+        description=(
+            "New turns are refused while the event loop or the queue for the database is later than this, or more of"
+            " them have come for four times as long than are taken in."
+        ),
     )
     lease: PositiveSeconds = Field(5.0, description="Without a renewal for this long another replica takes over.")
     flush_min_interval: Seconds = Field(0.005, description="Least time between the starts of two log flushes.")
