@@ -11,7 +11,7 @@ from devtools.scripted_model import ScriptedModel, running_scripted_model
 from tests.support.databases import DATABASES, empty_database
 from tests.support.leaks import nothing_left
 from tests.support.runtime_client import RuntimeClient, connected
-from tests.support.unlimited import UNLIMITED
+from tests.support.unlimited import PATIENT, UNLIMITED
 
 ONE_ATTEMPT = {"RESILIENCE__MODEL_ATTEMPTS": "1", "RESILIENCE__MODEL_CIRCUIT_FAILURES": "1000000"}
 """A model that fails once has failed: what comes of it is tested here, and how it is avoided in `model_faults`."""
@@ -42,7 +42,7 @@ async def runtime(request: pytest.FixtureRequest, shared_model: ScriptedModel) -
     """The shared server; tests that stop it start one of their own. It ends with no more than it began with."""
     async with (
         empty_database(request) as url,
-        RuntimeProcess(url, shared_model.url, ONE_ATTEMPT | UNLIMITED) as process,
+        RuntimeProcess(url, shared_model.url, ONE_ATTEMPT | UNLIMITED | PATIENT) as process,
     ):
         async with nothing_left(process.pid, process.address):
             yield process

@@ -72,6 +72,7 @@ async def test_no_text_in_any_field_is_more_than_a_text(
     async with grpc.aio.insecure_channel(runtime.address) as channel:
         for request in injected(use, mine):
             await outcome(use.rpc, channel, request.SerializeToString(), client)
+    await client.leave(mine.session_id)
     assert await picture(other, hers.session_id) == before
 
 

@@ -164,6 +164,8 @@ async def test_ones_own_is_there_whatever_request_ids_others_have_used(
         assert not [named for named in seen if named.encode() in said]
         # Calls are named by the model, which says the same to everyone here.
         seen = (its.ids | {owner.owner}) - {its.tool_call_id}
+        if use.changes:
+            await owner.leave(its.session_id)
 
 
 async def test_one_request_id_serves_every_rpc_of_an_owner(
@@ -173,10 +175,12 @@ async def test_one_request_id_serves_every_rpc_of_an_owner(
     for use in USES.values():
         if use.changes and use.rpc.name not in used:
             used.add(use.rpc.name)
-            request = use.request(await use.scene(client, model))
+            its = await use.scene(client, model)
+            request = use.request(its)
             request.request_id = "of-everything"
             answered = await outcome(channel, client, use.rpc, request)
             assert answered.code == grpc.StatusCode.OK, answered
+            await client.leave(its.session_id)
     assert len(used) > 10
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -224,6 +225,12 @@ class RuntimeClient:
     ) -> message_service_pb2.CancelTurnResponse:
         request = message_service_pb2.CancelTurnRequest(session_id=session_id, turn_id=turn_id, request_id=request_id)
         return await self.messages.CancelTurn(request, metadata=self.metadata)
+
+    async def leave(self, session_id: str) -> None:
+        """Ends what goes on in a session, if anything does: behind a test it would ask the model of the next one."""
+        request = message_service_pb2.CancelTurnRequest(session_id=session_id, withdraw_pending=True)
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            await self.messages.CancelTurn(request, metadata=self.metadata)
 
 
 def text_result(call_id: str, text: str, *, is_error: bool = False) -> input_pb2.ToolResult:

@@ -12,6 +12,7 @@ from devtools.runtime_process import RuntimeProcess
 from devtools.scripted_model import ScriptedModel
 from tests.support.databases import DATABASES, empty_database
 from tests.support.runtime_client import RuntimeClient, connected
+from tests.support.unlimited import PATIENT
 
 RULES: list[dict[str, Any]] = [
     {
@@ -69,7 +70,7 @@ async def own_model(own_model: ScriptedModel) -> AsyncIterator[ScriptedModel]:
 async def ruled(shared_model: ScriptedModel, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RuntimeProcess]:
     """A server with the rules above."""
     url = f"sqlite:///{tmp_path_factory.mktemp('ruled') / 'runtime.db'}"
-    async with RuntimeProcess(url, shared_model.url, {"APPROVAL_RULES": json.dumps(RULES)}) as process:
+    async with RuntimeProcess(url, shared_model.url, PATIENT | {"APPROVAL_RULES": json.dumps(RULES)}) as process:
         yield process
 
 

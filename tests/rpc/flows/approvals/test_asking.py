@@ -12,6 +12,7 @@ from devtools.scripted_model import ScriptedModel, call
 from devtools.scripted_model.script import Call
 from tests.support.runtime_client import RuntimeClient
 from tests.support.tool_turns import approvals_in, begin, calls, command, only, ordered, write
+from tests.support.unlimited import APPROVAL_WAIT
 
 FOLDER = call("create_directory", {"path": "x"}, id="c1")
 READS = [
@@ -55,7 +56,7 @@ async def test_the_request_holds_all_that_is_needed_to_show_and_decide_it(
         approval_pb2.DECISION_REJECT,
     ]
     assert (approval.released, approval.decided_by, approval.automatic, approval.feedback) == (False, "", False, "")
-    assert 299 <= approval.expire_time.seconds - approval.create_time.seconds <= 301
+    assert abs(approval.expire_time.seconds - approval.create_time.seconds - APPROVAL_WAIT) <= 1
     assert not approval.HasField("resolve_time")
     assert await client.approval(session_id, approval.id) == approval
     assert list((await client.list_approvals(session_id=session_id)).approvals) == [approval]

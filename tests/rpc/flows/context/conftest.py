@@ -11,6 +11,7 @@ from devtools.scripted_model import ScriptedModel
 from tests.rpc.conftest import ONE_ATTEMPT, assert_no_surprise
 from tests.support.databases import DATABASES, empty_database
 from tests.support.runtime_client import RuntimeClient, connected
+from tests.support.unlimited import PATIENT
 
 WINDOW = {"CONTEXT__WINDOW": "8000"}
 
@@ -18,7 +19,8 @@ WINDOW = {"CONTEXT__WINDOW": "8000"}
 @pytest.fixture(scope="session", params=DATABASES)
 async def small(request: pytest.FixtureRequest, shared_model: ScriptedModel) -> AsyncIterator[RuntimeProcess]:
     """A server whose model has a window of 8,000 tokens, of which the agent `ask` itself takes half."""
-    async with empty_database(request) as url, RuntimeProcess(url, shared_model.url, ONE_ATTEMPT | WINDOW) as process:
+    settings = ONE_ATTEMPT | PATIENT | WINDOW
+    async with empty_database(request) as url, RuntimeProcess(url, shared_model.url, settings) as process:
         yield process
         assert_no_surprise(process)
 
