@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import Any
 
@@ -28,7 +29,8 @@ async def log_access(rpc: Rpc, proceed: Proceed) -> Any:
         code = rpc.context.aborted_with or (grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED)
         raise
     finally:
-        _log.info("rpc", code=code.name, **_facts(rpc))
+        if _log.isEnabledFor(logging.INFO):
+            _log.info("rpc", code=code.name, **_facts(rpc))
 
 
 def _facts(rpc: Rpc) -> dict[str, str | int | float]:

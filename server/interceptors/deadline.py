@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from server.interceptors.call_classes import CallClass, class_of
 from server.interceptors.rpc import Proceed, Rpc
 from services.domain.errors import DeadlineExceededError, RuntimeServiceError
 
@@ -25,10 +26,11 @@ def current_deadline() -> float | None:
 
 
 class Deadline:
-    """Runs each unary handler in a task of its own; streams run in the task of their call and have no deadline.
+    """Runs each unary handler that changes something in a task of its own, and all others in the task of their call.
 
     A caller that cancels, or whose deadline passes, ends the call but not the handler: a command is not torn out of the
-    database half-way. The handler is cancelled at `unary_timeout` seconds, which also caps longer deadlines.
+    database half-way. A unary handler is cancelled at `unary_timeout` seconds, which also caps longer deadlines;
+    streams have no deadline.
     """
 
     def __init__(self, unary_timeout: float) -> None:
@@ -42,16 +44,17 @@ class Deadline:
             return await proceed()
         time_left = self._unary_timeout if rpc.time_left is None else min(rpc.time_left, self._unary_timeout)
         _deadline.set(rpc.started + time_left)
+        if class_of(rpc.method, rpc.request) is CallClass.READS:
+            # It begins nothing that would have to be finished, and a task costs as much as half of the chain.
+            return await self._bounded(rpc, proceed)
         handler = rpc.handler = asyncio.create_task(self._bounded(rpc, proceed), name=f"unary {rpc.method}")
         self._running.add(handler)
         handler.add_done_callback(self._running.discard)
         try:
-            # Unlike await, wait does not hand a cancellation on.
-            await asyncio.wait({handler})
+            return await asyncio.shield(handler)
         except asyncio.CancelledError:
             handler.add_done_callback(_log_unexpected)
             raise
-        return handler.result()
 
     async def finish(self, within: float) -> None:
         """Waits for handlers whose calls have ended, at most `within` seconds, then cancels them; for the stop.

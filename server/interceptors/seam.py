@@ -37,6 +37,7 @@ class InterceptionSeam(AsyncServerInterceptor):
     def __init__(self, interceptors: Sequence[RpcInterceptor], on_call: Callable[[str], None] | None = None) -> None:
         self._interceptors = tuple(interceptors)
         self._on_call = on_call
+        self._handlers: dict[str, RpcHandler] = {}
         self.in_work = CallsInWork()
 
     async def intercept_service(
@@ -48,9 +49,18 @@ class InterceptionSeam(AsyncServerInterceptor):
         method_name = handler_call_details.method
         if self._on_call is not None:
             self._on_call(method_name)
+        # One of each method, made with its first call: nothing in it is of one call alone.
+        known = self._handlers.get(method_name)
+        if known is not None:
+            return known
         handler = await continuation(handler_call_details)
         if handler is None or method_name.split("/")[1] in LEFT_ALONE:
             return handler
+        self._handlers[method_name] = intercepted = await self._intercepted(handler, handler_call_details)
+        return intercepted
+
+    async def _intercepted(self, handler: RpcHandler, handler_call_details: grpc.HandlerCallDetails) -> RpcHandler:
+        method_name = handler_call_details.method
         if handler.response_streaming:
 
             async def stream(request: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:
@@ -103,7 +113,7 @@ class InterceptionSeam(AsyncServerInterceptor):
             streaming=streaming,
             request=request_or_iterator,
             context=RpcContext(context),
-            metadata=tuple((key, value) for key, value in context.invocation_metadata() or ()),
+            metadata=tuple(context.invocation_metadata() or ()),
             # Asked now: it is not known any more once the caller has left.
             peer=context.peer(),
             started=time.monotonic(),

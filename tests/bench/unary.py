@@ -13,13 +13,13 @@ from tests.bench.stage import Stage
 from tests.bench.targets import Target
 
 _CALLERS = 10
-_WINDOW = 1.5
-_ROUNDS = 3
+_WINDOW = 1.0
+_ROUNDS = 9
 _GOAL = 3.5
 
 
 async def unary(stage: Stage) -> AsyncIterator[Figure]:
-    """One figure for each database; the median of three rounds."""
+    """One figure for each database; the median of the rounds."""
     targets = await stage.floor_and_runtimes()
     sessions = {target.name: (await target.sessions(1))[0] for target in targets}
     costs: dict[str, list[float]] = {target.name: [] for target in targets}

@@ -72,7 +72,7 @@ class QueueWatch:
         number = next(self._numbers)
         self._waiting[number] = self._monotonic()
 
-        @wraps(unit)
+        @wraps(unit, assigned=("__module__", "__qualname__"), updated=())
         def begin(connection: Connection) -> T:
             # Perhaps in another thread.
             if self._waiting.pop(number, None) is not None:

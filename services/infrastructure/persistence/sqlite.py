@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,6 +40,8 @@ class SqliteDatabase:
         self._writer = _engine(path, readers=0)
         self._readers = _engine(path, readers=_READERS)
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._thread = threading.local()
+        self._open_readers: list[Connection] = []
         self._reader_threads = ThreadPoolExecutor(_READERS, thread_name_prefix="sqlite-reader")
 
     async def read(self, unit: Unit[T]) -> T:
@@ -58,15 +61,15 @@ class SqliteDatabase:
         return await self.write(unit, repeatable=True)
 
     async def close(self) -> None:
-        for threads, engine in ((self._reader_threads, self._readers), (self._writer_thread, self._writer)):
-            await asyncio.to_thread(threads.shutdown)
-            engine.dispose()
+        await asyncio.to_thread(self._reader_threads.shutdown)
+        for reader in self._open_readers:
+            reader.close()
+        self._readers.dispose()
+        await asyncio.to_thread(self._writer_thread.shutdown)
+        self._writer.dispose()
 
     async def _run(self, threads: ThreadPoolExecutor, call: Callable[[], R]) -> R:
-        async def in_thread() -> R:
-            return await asyncio.get_running_loop().run_in_executor(threads, call)
-
-        return await uninterrupted(in_thread())
+        return await uninterrupted(asyncio.get_running_loop().run_in_executor(threads, call))
 
     def _write(self, unit: Unit[T]) -> T:
         try:
@@ -77,12 +80,24 @@ class SqliteDatabase:
 
     def _read(self, unit: Unit[T], *, snapshot: bool) -> T:
         try:
-            with self._readers.connect() as connection:
+            connection = self._reader()
+            try:
                 if snapshot:
                     connection.exec_driver_sql("BEGIN")
-                return unit(connection)  # closing the connection rolls back, which ends the snapshot
+                return unit(connection)
+            finally:
+                if connection.in_transaction():
+                    connection.rollback()  # which ends the snapshot
         except (DBAPIError, sqlite3.Error) as error:
             raise_translated(error)
+
+    def _reader(self) -> Connection:
+        """This thread's own: to take one from a pool and give it back would cost as much as most reads."""
+        connection: Connection | None = getattr(self._thread, "connection", None)
+        if connection is None:
+            connection = self._thread.connection = self._readers.connect()
+            self._open_readers.append(connection)
+        return connection
 
 
 def sqlite_has_wal_bug() -> bool:
