@@ -45,6 +45,8 @@ class AcceptQueue:
         before = self._taken
         for _ in range(_TURNS):
             await asyncio.sleep(0)
+            if self._taken != before:
+                break
         return self._judge(another_behind=self._taken != before)
 
     def _judge(self, *, another_behind: bool) -> bool:

@@ -76,7 +76,8 @@ def configure_logging(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render, mask],
         )
     )
-    handler.addFilter(lambda record: not str(record.msg).startswith(_GRPC_ON_HEADERS))
+    # Ours are no texts yet.
+    handler.addFilter(lambda record: not (isinstance(record.msg, str) and record.msg.startswith(_GRPC_ON_HEADERS)))
     # What the standard library would find out for each record, and no line of ours says: half of what a line costs.
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

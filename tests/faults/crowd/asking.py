@@ -46,8 +46,8 @@ class Asking:
         self._sessions: deque[str] = deque()
         self._waiting: dict[tuple[Peer, int], asyncio.Future[Ending]] = {}
 
-    async def connect(self, owner: str, connections: int, sessions: list[str]) -> int:
-        """So many connections, to ask in these sessions, none of them twice at a time; how many."""
+    async def connect(self, owner: str, connections: int) -> int:
+        """So many connections; how many."""
         loop = asyncio.get_running_loop()
 
         def peer() -> Peer:
@@ -62,8 +62,12 @@ class Asking:
             sock = connected_socket(self._host, self._port, small=False)
             _, made = await loop.create_connection(peer, sock=sock)
             self._peers.append(made)
-        self._sessions.extend(sessions)
         return len(self._peers)
+
+    async def talk_in(self, sessions: list[str]) -> int:
+        """From now on all is asked in these sessions, in none of them twice at a time; how many."""
+        self._sessions = deque(sessions)
+        return len(self._sessions)
 
     async def ask_at_once(self, at_once: int, seconds: float) -> dict[str, object]:
         """Has so many turns asked for at any time, each after another has ended."""

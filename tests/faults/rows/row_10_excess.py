@@ -12,7 +12,7 @@ from tests.faults.crowd.stage import OWNER, Stage, stage
 from tests.faults.harness.verdict import Measure, percentile
 from tests.support.health import HealthClient
 
-_SESSIONS = 600
+_SESSIONS_A_SECOND = 40  # so that none has a long history, which costs each of its turns
 _CONNECTIONS = 4  # of gateways
 _AT_ONCE = (2, 4, 8)  # the most is done by few: more wait for one another
 _TIMES = 4
@@ -27,10 +27,13 @@ async def excess(seconds: float) -> tuple[list[Measure], list[str]]:
         stage(reply(text("fine"), repeat=True), settings=_BY_DEFAULT) as on,
         crowd_at(on.address, "asking") as crowd,
     ):
-        await crowd.do("connect", owner=OWNER, connections=_CONNECTIONS, sessions=await on.sessions(_SESSIONS))
+        sessions = int(_SESSIONS_A_SECOND * seconds)
+        await crowd.do("connect", owner=OWNER, connections=_CONNECTIONS)
+        await crowd.do("talk_in", sessions=await on.sessions(sessions))
         await crowd.do("ask_at_once", at_once=_AT_ONCE[-1], seconds=_WARM_UP)
         share = seconds / len(_AT_ONCE)
         peak = max([(await crowd.do("ask_at_once", at_once=few, seconds=share))["done"] / share for few in _AT_ONCE])
+        await crowd.do("talk_in", sessions=await on.sessions(sessions))  # as new as the others were
         probing = asyncio.create_task(_probe(on))
         began = time.monotonic()
         told = await crowd.do("ask_at_rate", rate=peak * _TIMES, seconds=seconds)

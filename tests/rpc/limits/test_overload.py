@@ -35,7 +35,8 @@ async def test_what_is_too_much_is_refused_and_the_rest_is_done(server: RuntimeP
         made = await asyncio.gather(*(client.new_session(agent="universal") for _ in range(_CALLERS)))
         sessions = [session.id for session in made]
         crowd = Asking(server.address)
-        await crowd.connect(client.owner, 3, sessions)
+        await crowd.connect(client.owner, 3)
+        await crowd.talk_in(sessions)
         told = await crowd.ask_at_once(_CALLERS, _SECONDS)
         await crowd.hang_up()
         assert told["complaints"] == []
