@@ -12,7 +12,8 @@ import structlog
 
 from server.interceptors.rpc import Proceed, Rpc
 
-_log = structlog.stdlib.get_logger("server.access")
+_logger = logging.getLogger("server.access")
+_log = structlog.stdlib.get_logger(_logger.name)
 
 
 async def log_access(rpc: Rpc, proceed: Proceed) -> Any:
@@ -29,7 +30,7 @@ async def log_access(rpc: Rpc, proceed: Proceed) -> Any:
         code = rpc.context.aborted_with or (grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED)
         raise
     finally:
-        if _log.isEnabledFor(logging.INFO):
+        if _logger.isEnabledFor(logging.INFO):
             _log.info("rpc", code=code.name, **_facts(rpc))
 
 

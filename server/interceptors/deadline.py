@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 
-from server.interceptors.call_classes import CallClass, class_of
 from server.interceptors.rpc import Proceed, Rpc
 from services.domain.errors import DeadlineExceededError, RuntimeServiceError
 
@@ -26,11 +25,10 @@ def current_deadline() -> float | None:
 
 
 class Deadline:
-    """Runs each unary handler that changes something in a task of its own, and all others in the task of their call.
+    """Runs each unary handler in a task of its own; streams run in the task of their call and have no deadline.
 
     A caller that cancels, or whose deadline passes, ends the call but not the handler: a command is not torn out of the
-    database half-way. A unary handler is cancelled at `unary_timeout` seconds, which also caps longer deadlines;
-    streams have no deadline.
+    database half-way. The handler is cancelled at `unary_timeout` seconds, which also caps longer deadlines.
     """
 
     def __init__(self, unary_timeout: float) -> None:
@@ -44,9 +42,6 @@ class Deadline:
             return await proceed()
         time_left = self._unary_timeout if rpc.time_left is None else min(rpc.time_left, self._unary_timeout)
         _deadline.set(rpc.started + time_left)
-        if class_of(rpc.method, rpc.request) is CallClass.READS:
-            # It begins nothing that would have to be finished, and a task costs as much as half of the chain.
-            return await self._bounded(rpc, proceed)
         handler = rpc.handler = asyncio.create_task(self._bounded(rpc, proceed), name=f"unary {rpc.method}")
         self._running.add(handler)
         handler.add_done_callback(self._running.discard)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -22,6 +23,14 @@ from server.interceptors.rpc_context import RpcContext
 LEFT_ALONE = frozenset({health.SERVICE_NAME, reflection.SERVICE_NAME})
 
 RpcHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+
+@dataclass(frozen=True)
+class _AnyCall:
+    """What is known of all calls of a method: of the first one, the handler would keep the credential."""
+
+    method: str
+    invocation_metadata: tuple[()] = ()
 
 
 class InterceptionSeam(AsyncServerInterceptor):
@@ -49,18 +58,17 @@ class InterceptionSeam(AsyncServerInterceptor):
         method_name = handler_call_details.method
         if self._on_call is not None:
             self._on_call(method_name)
-        # One of each method, made with its first call: nothing in it is of one call alone.
+        # One of each method, made with its first call.
         known = self._handlers.get(method_name)
         if known is not None:
             return known
         handler = await continuation(handler_call_details)
         if handler is None or method_name.split("/")[1] in LEFT_ALONE:
             return handler
-        self._handlers[method_name] = intercepted = await self._intercepted(handler, handler_call_details)
+        self._handlers[method_name] = intercepted = await self._intercepted(handler, method_name)
         return intercepted
 
-    async def _intercepted(self, handler: RpcHandler, handler_call_details: grpc.HandlerCallDetails) -> RpcHandler:
-        method_name = handler_call_details.method
+    async def _intercepted(self, handler: RpcHandler, method_name: str) -> RpcHandler:
         if handler.response_streaming:
 
             async def stream(request: object, context: grpc.aio.ServicerContext[Any, Any]) -> None:
@@ -79,7 +87,7 @@ class InterceptionSeam(AsyncServerInterceptor):
         async def guarded_handler(_: grpc.HandlerCallDetails) -> RpcHandler:
             return grpc.unary_unary_rpc_method_handler(encoded, guarded(handler.request_deserializer))
 
-        wrapped: RpcHandler = await super().intercept_service(guarded_handler, handler_call_details)  # type: ignore[no-untyped-call]
+        wrapped: RpcHandler = await super().intercept_service(guarded_handler, _AnyCall(method_name))  # type: ignore[no-untyped-call]
         return wrapped
 
     async def intercept(

@@ -41,11 +41,16 @@ class Crowd:
     waits: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
-    async def join(self, w: World, owner: str) -> None:
+    def join(self, w: World, owner: str) -> None:
         """Adds a caller."""
         caller = Caller(w.net, owner)
-        session = await caller.call(lambda client: client.new_session(agent="universal"))
-        self.callers[owner] = [(caller.at(name), session.id) for name in w.net.names]
+        self.callers[owner] = [(caller.at(name), "") for name in w.net.names]
+
+    async def begin(self) -> None:
+        """Has everybody talk in a new session: turns cost more as a history grows, whoever floods."""
+        for owner, places in self.callers.items():
+            session = await places[0][0].new_session(agent="universal")
+            self.callers[owner] = [(client, session.id) for client, _ in places]
 
     async def send(self, owner: str, *, honest: bool) -> None:
         """One message, to the next replica, and what became of it."""
@@ -103,7 +108,7 @@ async def run(seconds: int, seed: int) -> Verdict:
 
 async def _apart(seconds: int) -> Leg:
     async with world(settings=_SETTINGS) as w:
-        crowd = await _gathered(w, "greedy")
+        crowd = _gathered(w, "greedy")
         await _until_limit_is(_LIMIT // 2, w)
         quiet = await _flood(crowd, _quiet(seconds), greedy="")
         flooded = await _flood(crowd, seconds, greedy="greedy")
@@ -115,7 +120,7 @@ async def _apart(seconds: int) -> Leg:
 async def _with_redis(seconds: int) -> list[Leg]:
     with mortal_redis() as redis:
         async with world(settings=_SETTINGS | {"REDIS_URL": redis.url}) as w:
-            crowd = await _gathered(w, "greedy", "surprised", "late")
+            crowd = _gathered(w, "greedy", "surprised", "late")
             await _until_shared(w)
             quiet = await _flood(crowd, _quiet(seconds), greedy="")
             flooded = await _flood(crowd, seconds, greedy="greedy")
@@ -139,10 +144,10 @@ def _quiet(seconds: int) -> int:
     return seconds if seconds > REDUCED else 1
 
 
-async def _gathered(w: World, *greedy: str) -> Crowd:
+def _gathered(w: World, *greedy: str) -> Crowd:
     crowd = Crowd()
     for owner in (*greedy, *(f"honest{number}" for number in range(_HONEST))):
-        await crowd.join(w, owner)
+        crowd.join(w, owner)
     return crowd
 
 
@@ -151,6 +156,7 @@ async def _flood(
 ) -> Sequence[float]:
     """Lets everybody call, the greedy one a hundred times as often; how long honest calls took, in milliseconds."""
     crowd.forget()
+    await crowd.begin()
     ends_at = time.monotonic() + seconds
     honest = [owner for owner in crowd.callers if owner.startswith("honest")]
 

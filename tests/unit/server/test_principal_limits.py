@@ -27,7 +27,6 @@ from services.infrastructure.rates import LocalShare, LocalWindows
 from tests.support.clock import ManualClock
 
 READ = "/agent_runtime.v1.SessionService/GetSession"
-CHANGE = "/agent_runtime.v1.SessionService/UpdateSession"
 OPERATORS = "/agent_runtime.v1.OperationsService/GetStatus"
 NEW = SendMessageRequest(user_message=input_pb2.UserMessage(text="hi"))
 
@@ -130,17 +129,17 @@ async def test_a_request_larger_than_the_limit_is_let_in_alone() -> None:
 async def test_a_large_request_is_held_until_its_handler_ends_whoever_has_left() -> None:
     large = SendMessageRequest(user_message=input_pb2.UserMessage(text="x" * 60_000))
     held_bytes, deadline, end = RequestBytes(100_000), Deadline(5), asyncio.Event()
-    rpc = rpc_of("ann", CHANGE, large)
+    rpc = rpc_of("ann", request=large)
     rpc.started = time.monotonic()
     call = asyncio.ensure_future(held_bytes(rpc, partial(deadline, rpc, end.wait)))
     await asyncio.sleep(0)
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
     with pytest.raises(TooManyBytesError):
-        await held_bytes(rpc_of("ann", CHANGE, large), fine)
+        await held_bytes(rpc_of("ann", request=large), fine)
     end.set()
     await deadline.finish(within=1)
-    assert await held_bytes(rpc_of("ann", CHANGE, large), fine) == "fine"
+    assert await held_bytes(rpc_of("ann", request=large), fine) == "fine"
 
 
 async def test_calls_that_wait_for_their_rate_have_their_places() -> None:
