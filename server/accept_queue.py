@@ -11,6 +11,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from server.fair_share import FairShare
+
 # Of the loop: gRPC takes four from one call that waits to the next. Fewer would see no queue at all, and with more two
 # calls that came a little apart look like one.
 _TURNS = 6
@@ -24,13 +26,15 @@ class AcceptQueue:
     """The calls of one method that have arrived and are not taken in. Used on one event loop, by many calls at once.
 
     A queue that has stood for `patience` seconds means that more is asked for than is done. It is not let in any more,
-    then, until there has been none for some seconds: each call with another right behind it is one too many.
+    then, until there has been none for some seconds: each call with another right behind it is one too many. Only the
+    first of each owner in a second is let in even so, or whoever calls without end would keep everybody out.
     """
 
     def __init__(self, method: str, patience: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._method = method
         self._patience = patience
         self._monotonic = monotonic
+        self._share = FairShare(monotonic)
         self._taken = 0
         self._stands_since: float | None = None
         self._strict_until = 0.0
@@ -40,14 +44,17 @@ class AcceptQueue:
         if method == self._method:
             self._taken += 1
 
-    async def is_too_long(self) -> bool:
-        """Whether the call that asks, which was taken in just now, is one too many."""
+    async def is_too_long(self, owner_id: str) -> bool:
+        """Whether the call that asks, which was taken in just now for this owner, is one too many."""
         before = self._taken
         for _ in range(_TURNS):
             await asyncio.sleep(0)
             if self._taken != before:
                 break
-        return self._judge(another_behind=self._taken != before)
+        if self._judge(another_behind=self._taken != before):
+            return not self._share.takes(owner_id)
+        self._share.count()
+        return False
 
     def _judge(self, *, another_behind: bool) -> bool:
         if not another_behind:

@@ -30,7 +30,7 @@ class OverloadGate:
     async def __call__(self, rpc: Rpc, proceed: Proceed) -> Any:
         """Raises RateLimitedError."""
         if Need.MODEL in needs_of(rpc.method, rpc.request) and (
-            self._lateness() > self._limit or await self.accept_queue.is_too_long()
+            self._lateness() > self._limit or await self.accept_queue.is_too_long(_owner_of(rpc))
         ):
             raise RateLimitedError(
                 "this replica has more work than it gets done",
@@ -38,3 +38,7 @@ class OverloadGate:
                 quota=("process:work", "more turns than the replica gets done"),
             )
         return await proceed()
+
+
+def _owner_of(rpc: Rpc) -> str:
+    return rpc.principal.owner_id if rpc.principal is not None else ""

@@ -23,7 +23,7 @@ async def begin() -> AsyncIterator[Any]:
     queue = AcceptQueue(f"/{_SERVICE}/{_METHOD}", patience=0.0)
 
     async def answer(request: StringValue, context: Any) -> BoolValue:
-        return BoolValue(value=await queue.is_too_long())
+        return BoolValue(value=await queue.is_too_long("ann"))
 
     server = grpc.aio.server(interceptors=[InterceptionSeam([], on_call=queue.taken)])
     method = grpc.unary_unary_rpc_method_handler(

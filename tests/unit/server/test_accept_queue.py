@@ -19,10 +19,10 @@ class Calls:
         self.clock = ManualClock()
         self.queue = AcceptQueue(METHOD, patience=0.25, monotonic=self.clock.monotonic)
 
-    async def is_refused(self, *, behind: str | None = METHOD) -> bool:
+    async def is_refused(self, owner: str = "greedy", *, behind: str | None = METHOD) -> bool:
         """Whether a call is one too many that is taken in now, with another taken in right after it."""
         self.queue.taken(METHOD)
-        judging = asyncio.create_task(self.queue.is_too_long())
+        judging = asyncio.create_task(self.queue.is_too_long(owner))
         await asyncio.sleep(0)
         if behind is not None:
             self.queue.taken(behind)
@@ -57,7 +57,7 @@ async def test_a_burst_passes(calls: Calls) -> None:
 
 
 async def test_a_queue_that_stands_is_let_in_no_more(calls: Calls) -> None:
-    assert await calls.crowd(1.0) == [False] * 3 + [True] * 7
+    assert await calls.crowd(0.9) == [False] * 3 + [False] + [True] * 5, "the fourth is the first beyond the burst"
 
 
 async def test_bursts_with_pauses_between_them_pass(calls: Calls) -> None:
@@ -74,9 +74,23 @@ async def test_whoever_finds_no_queue_passes_in_the_midst_of_it(calls: Calls) ->
 
 async def test_while_there_are_many_no_queue_is_let_in(calls: Calls) -> None:
     await calls.crowd(1.0)
-    for _ in range(300):
-        assert all(await calls.crowd(0.1, every=0.01))
-        assert not await calls.is_refused(behind=None)
+    for _ in range(30):
+        refused = []
+        for _ in range(10):
+            refused += await calls.crowd(0.1, every=0.01)
+            assert not await calls.is_refused(behind=None)
+        assert refused.count(False) <= 2, "one of each second is"
+
+
+async def test_whoever_calls_without_end_keeps_nobody_else_out(calls: Calls) -> None:
+    await calls.crowd(3.0, every=0.01)
+    for _ in range(30):
+        refused = await calls.crowd(0.7, every=0.01)
+        assert refused.count(False) == 1
+        assert not await calls.is_refused("somebody")
+        assert await calls.is_refused("somebody")
+        assert not await calls.is_refused("another")
+        calls.clock.advance(0.3)
 
 
 async def test_a_queue_that_was_too_long_is_forgotten(calls: Calls) -> None:
