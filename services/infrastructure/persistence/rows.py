@@ -98,11 +98,11 @@ def labels_text(labels: Mapping[str, str]) -> str:
 
 def context_from(row: Row[Any]) -> AgentContext:
     """Without the work, which lists leave out."""
-    return AgentContext(row.current_agent, row.switch_count, row.last_switch)
+    return AgentContext(current_agent=row.current_agent, switch_count=row.switch_count, last_switch=row.last_switch)
 
 
 def context_with_work(row: Row[Any]) -> AgentContext:
-    return AgentContext(row.current_agent, row.switch_count, row.last_switch, codec.decode(row.work, AgentWork))
+    return replace(context_from(row), work=codec.decode(row.work, AgentWork))
 
 
 def context_values(context: AgentContext) -> Values:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, select, tuple_
@@ -62,8 +63,7 @@ def read_session(connection: Connection, owner_id: str, session_id: str) -> Sess
     row = _SESSION.first(connection, owner=owner_id, session=session_id)
     if row is None:
         raise SessionNotFoundError
-    tools = client_tools_from(row.client_tools)
-    return SessionView(session_from(row), context_with_work(row), row.last_sequence, row.active_turn_id, tools)
+    return replace(_view_from(row), context=context_with_work(row), client_tools=client_tools_from(row.client_tools))
 
 
 def read_input(connection: Connection, owner_id: str, session_id: str, input_id: str) -> Input:

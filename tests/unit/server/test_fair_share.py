@@ -21,12 +21,12 @@ def share(clock: ManualClock) -> FairShare:
     return share
 
 
-def taken(share: FairShare, clock: ManualClock, owners: int, seconds: int = 1) -> list[str]:
-    """Whose calls are let in when so many owners call twice each, spread over so many seconds."""
+def taken(share: FairShare, clock: ManualClock, owners: int) -> list[str]:
+    """Whose calls are let in when so many owners call twice each, spread over a second."""
     names = []
     for number in range(owners):
         names += [f"owner{number}" for _ in range(2) if share.takes(f"owner{number}")]
-        clock.advance(seconds / owners)
+        clock.advance(1.0 / owners)
     return names
 
 
